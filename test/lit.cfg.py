@@ -1,0 +1,37 @@
+"""The shell tests: everything in test/ except unit/, which has a configuration of its own.
+
+Tools are found through PATH, so a RUN line reads `gqa-opt %s | FileCheck %s`. Files in a directory `Inputs` are not
+tests. Substitutions: %cmake, %cc, %cxx, %python, %source_root, %binary_root.
+"""
+
+import os
+import sys
+
+import lit.formats
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(config.gqa_source_root, "test"))
+import lit_features
+
+config.name = "gqa"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".test"]
+config.excludes = ["unit", "Inputs"]
+config.test_source_root = os.path.join(config.gqa_source_root, "test")
+config.test_exec_root = os.path.join(config.gqa_binary_root, "test")
+config.available_features |= lit_features.features(config.gqa_build_compiler, config.gqa_sanitize)
+
+if not config.gqa_build_compiler:
+    config.excludes += ["dialect", "passes"]
+
+config.environment["PATH"] = os.pathsep.join([config.gqa_tools_dir, config.gqa_llvm_tools_dir, os.environ["PATH"]])
+lit_features.set_sanitizer_options(config)
+
+config.substitutions += [
+    ("%cmake", config.gqa_cmake),
+    ("%cc", config.gqa_c_compiler),
+    ("%cxx", config.gqa_cxx_compiler),
+    ("%python", config.gqa_python),
+    ("%source_root", config.gqa_source_root),
+    ("%binary_root", config.gqa_binary_root),
+]

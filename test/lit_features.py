@@ -1,0 +1,64 @@
+"""What this machine and this build can run, as lit features (`REQUIRES: avx512bf16`, `UNSUPPORTED: asan`)."""
+
+import ctypes
+import os
+
+
+def cpu_flags():
+    """The flags of the first CPU in /proc/cpuinfo (x86: `flags`, AArch64: `Features`), in the kernel's spelling."""
+    try:
+        with open("/proc/cpuinfo") as cpuinfo:
+            for line in cpuinfo:
+                key, _, value = line.partition(":")
+                if key.strip() in ("flags", "Features"):
+                    return set(value.split())
+    except OSError:
+        pass
+    return set()
+
+
+def has_gpu():
+    """True if the CUDA driver is installed and finds at least one device."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int(0)
+    return cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+# Feature name -> flag of /proc/cpuinfo.
+CPU_FEATURES = {
+    "avx2": "avx2",
+    "avx512f": "avx512f",
+    "avx512bf16": "avx512_bf16",
+    "avx512fp16": "avx512_fp16",
+    "amx": "amx_tile",
+}
+
+SANITIZER_FEATURES = {"address": "asan", "undefined": "ubsan", "thread": "tsan"}
+
+
+def features(build_compiler, sanitize):
+    """The features of a build with or without compiler and with `sanitize` (comma-separated sanitizers)."""
+    flags = cpu_flags()
+    found = {feature for feature, flag in CPU_FEATURES.items() if flag in flags}
+    found |= {feature for name, feature in SANITIZER_FEATURES.items() if name in sanitize.split(",")}
+    if build_compiler:
+        found.add("compiler")
+    if has_gpu():
+        found.add("gpu")
+    return found
+
+
+def set_sanitizer_options(config):
+    """Passes the caller's sanitizer options on to the tests, or the suite's defaults.
+
+    libMLIR is built without sanitizers: containers that it resizes look overflowed to our side, and it frees with
+    another operator delete than it allocates with.
+    """
+    defaults = {"ASAN_OPTIONS": "detect_container_overflow=0:new_delete_type_mismatch=0:detect_leaks=1",
+                "UBSAN_OPTIONS": "print_stacktrace=1"}
+    if config.gqa_sanitize:
+        for name, value in defaults.items():
+            config.environment[name] = os.environ.get(name, value)
