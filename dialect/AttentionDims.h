@@ -1,0 +1,50 @@
+#ifndef GQA_DIALECT_ATTENTIONDIMS_H
+#define GQA_DIALECT_ATTENTIONDIMS_H
+
+#include "mlir/Dialect/Utils/StructuredOpsUtils.h"
+#include "mlir/IR/AffineMap.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OperationSupport.h"
+#include "llvm/ADT/StringRef.h"
+#include <array>
+#include <optional>
+
+/// The named loop dimensions of attention: the one place that knows their order, names and kinds.
+namespace mlir::gqa {
+
+enum class Dim : unsigned { b, hkv, g, m, n, dqk, dv };
+
+constexpr unsigned kNumDims = 7;
+
+StringRef getDimName(unsigned dim);
+inline StringRef getDimName(Dim dim) { return getDimName(static_cast<unsigned>(dim)); }
+
+/// The dimension called `name`, if there is one.
+std::optional<Dim> parseDim(StringRef name);
+
+/// The map (b, hkv, g, m, n, dqk, dv) -> dims.
+AffineMap getDimsMap(MLIRContext *context, ArrayRef<Dim> dims);
+
+/// The dimensions that a projected permutation lists, in order.
+SmallVector<Dim> getDims(AffineMap map);
+
+/// The position of `dim` among the results of `map`, if it is one.
+std::optional<unsigned> getDimPosition(AffineMap map, Dim dim);
+inline bool hasDim(AffineMap map, Dim dim) { return getDimPosition(map, dim).has_value(); }
+
+/// `map` printed as `[b, hkv, n, dqk]`.
+std::string printDims(AffineMap map);
+
+/// n and dqk are reductions, the others are parallel.
+SmallVector<utils::IteratorType> getAttentionIteratorTypes();
+
+/// The extent of `dim` as the tensors' types show it: static if any operand that lists it is static there, kDynamic if
+/// it is listed but nowhere static, 1 if no operand lists it. `tensors[i]` has map `maps[i]`.
+int64_t getStaticExtent(ArrayRef<AffineMap> maps, ValueRange tensors, Dim dim);
+
+/// The extent of `dim` as a value or constant, read from an operand that lists it.
+OpFoldResult getExtent(OpBuilder &builder, Location loc, ArrayRef<AffineMap> maps, ValueRange tensors, Dim dim);
+
+} // namespace mlir::gqa
+
+#endif // GQA_DIALECT_ATTENTIONDIMS_H

@@ -1,0 +1,262 @@
+// The custom assembly of the attention ops: a list of clauses, each a keyword with its operand or attribute.
+//
+//   gqa.attention scale 0.125 causal align bottom_right window(left 4095)
+//       query(%q[b, hkv, g, m, dqk] : tensor<...>) key(...) value(...) ... outs(%o[...] : ..., %lse[...] : ...)
+//
+// Clauses may come in any order; they are printed in one.
+
+#include "dialect/AttentionDims.h"
+#include "dialect/GQADialect.h"
+
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringExtras.h"
+
+using namespace mlir;
+using namespace mlir::gqa;
+
+namespace {
+
+/// A tensor operand with its list of dimensions: `%q[b, hkv, g, m, dqk] : tensor<...>`.
+struct TensorOperand {
+  OpAsmParser::UnresolvedOperand value;
+  AffineMap map;
+  Type type;
+};
+
+ParseResult parseDims(OpAsmParser &parser, AffineMap &map) {
+  SmallVector<Dim> dims;
+  auto parseOne = [&]() -> ParseResult {
+    StringRef name;
+    SMLoc loc = parser.getCurrentLocation();
+    if (parser.parseKeyword(&name))
+      return failure();
+    std::optional<Dim> dim = parseDim(name);
+    if (!dim)
+      return parser.emitError(loc) << "'" << name << "' is no dimension: expected b, hkv, g, m, n, dqk or dv";
+    dims.push_back(*dim);
+    return success();
+  };
+  if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, parseOne))
+    return failure();
+  map = getDimsMap(parser.getContext(), dims);
+  return success();
+}
+
+ParseResult parseTensorOperand(OpAsmParser &parser, TensorOperand &operand) {
+  return failure(parser.parseOperand(operand.value) || parseDims(parser, operand.map) ||
+                 parser.parseColonType(operand.type));
+}
+
+/// `window(left L right R)`, either one optional.
+ParseResult parseWindow(OpAsmParser &parser, NamedAttrList &attributes) {
+  if (parser.parseLParen())
+    return failure();
+  for (StringRef side : {"left", "right"}) {
+    int64_t extent;
+    if (failed(parser.parseOptionalKeyword(side)))
+      continue;
+    if (parser.parseInteger(extent))
+      return failure();
+    attributes.set(("window_" + side).str(), parser.getBuilder().getI64IntegerAttr(extent));
+  }
+  return parser.parseRParen();
+}
+
+ParseResult parseFloat(OpAsmParser &parser, StringRef name, NamedAttrList &attributes) {
+  double value;
+  if (parser.parseFloat(value))
+    return failure();
+  attributes.set(name, parser.getBuilder().getF32FloatAttr(value));
+  return success();
+}
+
+/// Parses the clauses of an op whose optional tensor operands are `names`, in operand order; `outs` comes behind them
+/// and `key_start` last.
+ParseResult parseAttention(OpAsmParser &parser, OperationState &result, ArrayRef<StringRef> names, bool hasKeyStart) {
+  SMLoc opLoc = parser.getCurrentLocation();
+  llvm::MapVector<StringRef, SmallVector<TensorOperand, 1>> tensors;
+  for (StringRef name : names)
+    tensors[name] = {};
+  SmallVector<TensorOperand> outputs;
+  std::optional<OpAsmParser::UnresolvedOperand> keyStart;
+
+  // Only known clauses are taken: the next keyword may be the next op's name.
+  SmallVector<StringRef> clauses(names);
+  llvm::append_range(clauses, ArrayRef<StringRef>{"outs", "scale", "softcap", "causal", "window"});
+  llvm::append_range(clauses,
+                     hasKeyStart ? ArrayRef<StringRef>{"key_start", "dot"} : ArrayRef<StringRef>{"align", "schedule"});
+  StringRef keyword;
+  SMLoc loc = parser.getCurrentLocation();
+  for (; succeeded(parser.parseOptionalKeyword(&keyword, clauses)); loc = parser.getCurrentLocation()) {
+    if (auto *entry = tensors.find(keyword); entry != tensors.end()) {
+      if (!entry->second.empty())
+        return parser.emitError(loc) << "'" << keyword << "' is given twice";
+      if (parser.parseLParen() || parseTensorOperand(parser, entry->second.emplace_back()) || parser.parseRParen())
+        return failure();
+    } else if (keyword == "outs") {
+      auto parseOutput = [&] { return parseTensorOperand(parser, outputs.emplace_back()); };
+      if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Paren, parseOutput))
+        return failure();
+    } else if (keyword == "key_start") {
+      if (parser.parseLParen() || parser.parseOperand(keyStart.emplace()) || parser.parseRParen())
+        return failure();
+    } else if (keyword == "scale" || keyword == "softcap") {
+      if (parseFloat(parser, keyword, result.attributes))
+        return failure();
+    } else if (keyword == "causal" || keyword == "dot") {
+      result.attributes.set(keyword, parser.getBuilder().getUnitAttr());
+    } else if (keyword == "window") {
+      if (parseWindow(parser, result.attributes))
+        return failure();
+    } else if (keyword == "align") {
+      StringRef alignment;
+      if (parser.parseKeyword(&alignment))
+        return failure();
+      std::optional<Alignment> value = symbolizeAlignment(alignment);
+      if (!value)
+        return parser.emitError(loc) << "'" << alignment << "' is no alignment: expected top_left or bottom_right";
+      result.attributes.set("alignment", AlignmentAttr::get(parser.getContext(), *value));
+    } else { // schedule
+      ScheduleAttr schedule;
+      if (parser.parseLParen() || parser.parseAttribute(schedule, "schedule", result.attributes) ||
+          parser.parseRParen())
+        return failure();
+    }
+  }
+
+  if (parser.parseOptionalAttrDict(result.attributes))
+    return failure();
+  for (StringRef name : names.take_front(3))
+    if (tensors[name].empty())
+      return parser.emitError(opLoc) << "missing clause '" << name << "'";
+  if (!result.attributes.get("scale"))
+    return parser.emitError(opLoc) << "missing clause 'scale'";
+  if (outputs.empty())
+    return parser.emitError(opLoc) << "missing clause 'outs'";
+
+  SmallVector<int32_t> segments;
+  SmallVector<Attribute> maps;
+  auto resolve = [&](ArrayRef<TensorOperand> operands) -> ParseResult {
+    segments.push_back(operands.size());
+    for (const TensorOperand &operand : operands) {
+      maps.push_back(AffineMapAttr::get(operand.map));
+      if (parser.resolveOperand(operand.value, operand.type, result.operands))
+        return failure();
+    }
+    return success();
+  };
+  for (auto &[name, operands] : tensors)
+    if (resolve(operands))
+      return failure();
+  if (resolve(outputs))
+    return failure();
+  for (const TensorOperand &output : outputs)
+    result.addTypes(output.type);
+  if (hasKeyStart) {
+    segments.push_back(keyStart ? 1 : 0);
+    if (keyStart && parser.resolveOperand(*keyStart, parser.getBuilder().getIndexType(), result.operands))
+      return failure();
+  }
+  result.attributes.set("indexing_maps", parser.getBuilder().getArrayAttr(maps));
+  result.attributes.set("operandSegmentSizes", parser.getBuilder().getDenseI32ArrayAttr(segments));
+  return success();
+}
+
+/// Prints what the two ops share. `keywords` go between the scores' attributes and the operands.
+template <typename OpTy>
+void printAttention(OpAsmPrinter &printer, OpTy op, ArrayRef<std::pair<StringRef, Value>> tensors,
+                    function_ref<void()> printKeywords) {
+  auto printFloat = [&](FloatAttr value) { printer.printAttributeWithoutType(value); };
+  unsigned mapIndex = 0;
+  auto printTensor = [&](Value tensor) {
+    printer << tensor << printDims(op.getMaps()[mapIndex++]) << " : " << tensor.getType();
+  };
+
+  printer << " scale ";
+  printFloat(op.getScaleAttr());
+  if (FloatAttr softcap = op.getSoftcapAttr()) {
+    printer << " softcap ";
+    printFloat(softcap);
+  }
+  if (op.getCausal())
+    printer << " causal";
+  if (op.getWindowLeft() || op.getWindowRight()) {
+    SmallVector<std::string> sides;
+    if (std::optional<uint64_t> left = op.getWindowLeft())
+      sides.push_back("left " + std::to_string(static_cast<int64_t>(*left)));
+    if (std::optional<uint64_t> right = op.getWindowRight())
+      sides.push_back("right " + std::to_string(static_cast<int64_t>(*right)));
+    printer << " window(" << llvm::join(sides, " ") << ")";
+  }
+  printKeywords();
+
+  printer.increaseIndent();
+  for (auto [name, tensor] : tensors) {
+    if (!tensor)
+      continue;
+    printer.printNewline();
+    printer << "  " << name << "(";
+    printTensor(tensor);
+    printer << ")";
+  }
+  printer.printNewline();
+  printer << "  outs(";
+  llvm::interleaveComma(op.getOutputs(), printer, printTensor);
+  printer << ")";
+  printer.decreaseIndent();
+}
+
+constexpr StringLiteral kElided[] = {"indexing_maps", "operandSegmentSizes", "scale",     "softcap", "causal",
+                                     "window_left",   "window_right",        "alignment", "dot",     "schedule"};
+
+SmallVector<StringRef> getElidedAttributes() { return SmallVector<StringRef>(std::begin(kElided), std::end(kElided)); }
+
+} // namespace
+
+ParseResult AttentionOp::parse(OpAsmParser &parser, OperationState &result) {
+  return parseAttention(parser, result, {"query", "key", "value", "bias", "mask", "kv_len", "offset", "sink"},
+                        /*hasKeyStart=*/false);
+}
+
+void AttentionOp::print(OpAsmPrinter &printer) {
+  printAttention(printer, *this,
+                 {{"query", getQuery()},
+                  {"key", getKey()},
+                  {"value", getValue()},
+                  {"bias", getBias()},
+                  {"mask", getMask()},
+                  {"kv_len", getKvLen()},
+                  {"offset", getOffset()},
+                  {"sink", getSink()}},
+                 [&] {
+                   if (getAlignment())
+                     printer << " align " << stringifyAlignment(*getAlignment());
+                   if (getSchedule())
+                     printer << " schedule(" << *getSchedule() << ")";
+                 });
+  printer.printOptionalAttrDict((*this)->getAttrs(), getElidedAttributes());
+}
+
+ParseResult OnlineAttentionOp::parse(OpAsmParser &parser, OperationState &result) {
+  return parseAttention(parser, result, {"query", "key", "value", "bias", "mask", "kv_len", "positions"},
+                        /*hasKeyStart=*/true);
+}
+
+void OnlineAttentionOp::print(OpAsmPrinter &printer) {
+  printAttention(printer, *this,
+                 {{"query", getQuery()},
+                  {"key", getKey()},
+                  {"value", getValue()},
+                  {"bias", getBias()},
+                  {"mask", getMask()},
+                  {"kv_len", getKvLen()},
+                  {"positions", getPositions()}},
+                 [&] {
+                   if (getDot())
+                     printer << " dot";
+                 });
+  if (getKeyStart())
+    printer << " key_start(" << getKeyStart() << ")";
+  printer.printOptionalAttrDict((*this)->getAttrs(), getElidedAttributes());
+}

@@ -1,0 +1,45 @@
+#include "dialect/GQADialect.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace mlir::gqa;
+
+#include "dialect/GQADialect.cpp.inc"
+#include "dialect/GQAEnums.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "dialect/GQAAttributes.cpp.inc"
+
+#define GET_OP_CLASSES
+#include "dialect/GQAOps.cpp.inc"
+
+void GQADialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialect/GQAAttributes.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "dialect/GQAOps.cpp.inc"
+      >();
+}
+
+LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, Lanes lanes, int64_t g, int64_t m,
+                                   int64_t rows, int64_t n, int64_t split, bool dot) {
+  if (g < 1 || m < 1 || n < 1)
+    return emitError() << "tile sizes must be positive, got g = " << g << ", m = " << m << ", n = " << n;
+  if (rows < g * m)
+    return emitError() << "rows (" << rows << ") must hold g * m (" << g * m << ")";
+  if (split < 0 || split % n != 0)
+    return emitError() << "split (" << split << ") must be a multiple of n (" << n << "), or 0";
+  if (dot && n % 2 != 0)
+    return emitError() << "dot pairs keys: n (" << n << ") must be even";
+  return success();
+}

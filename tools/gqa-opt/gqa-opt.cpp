@@ -1,0 +1,17 @@
+// gqa-opt: mlir-opt with the gqa dialect, passes and pipelines, and everything upstream.
+
+#include "dialect/GQADialect.h"
+
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/InitAllPasses.h"
+#include "mlir/Tools/mlir-opt/MlirOptMain.h"
+
+int main(int argc, char **argv) {
+  mlir::DialectRegistry registry;
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  mlir::registerAllPasses();
+  registry.insert<mlir::gqa::GQADialect>();
+  return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "gqa compiler driver\n", registry));
+}
