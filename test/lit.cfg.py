@@ -21,6 +21,10 @@ config.test_source_root = os.path.join(config.gqa_source_root, "test")
 config.test_exec_root = os.path.join(config.gqa_binary_root, "test")
 config.available_features |= lit_features.features(config.gqa_build_compiler, config.gqa_sanitize)
 
+# Without psutil lit has no time limit; the set-up installs it.
+if lit_config.maxIndividualTestTimeIsSupported:
+    lit_config.maxIndividualTestTime = 900
+
 if not config.gqa_build_compiler:
     config.excludes += ["dialect", "passes"]
 
