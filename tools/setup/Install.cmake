@@ -1,0 +1,36 @@
+# cmake --install: tools, headers and .td files, and the CMake package gqa with one target per component, gqa::runtime,
+# gqa::dialect and gqa::passes. Includes stay rooted as in the repository: #include "runtime/gqa.h".
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(GQA_INSTALLED_COMPONENTS)
+foreach(component runtime dialect passes)
+  if(TARGET gqa_${component})
+    list(APPEND GQA_INSTALLED_COMPONENTS ${component})
+  endif()
+endforeach()
+
+set(GQA_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/gqa)
+foreach(component IN LISTS GQA_INSTALLED_COMPONENTS)
+  add_library(gqa::${component} ALIAS gqa_${component})
+  set_target_properties(gqa_${component} PROPERTIES EXPORT_NAME ${component})
+  target_include_directories(gqa_${component} INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/gqa>)
+  install(TARGETS gqa_${component} EXPORT gqa-${component})
+  install(EXPORT gqa-${component} NAMESPACE gqa:: DESTINATION ${GQA_PACKAGE_DIR})
+  foreach(root ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+    install(DIRECTORY ${root}/${component}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/gqa/${component}
+      FILES_MATCHING PATTERN "*.h" PATTERN "*.td" PATTERN "*.inc" PATTERN CMakeFiles EXCLUDE)
+  endforeach()
+endforeach()
+
+foreach(tool gqa-opt gqa-compile gqa-run)
+  if(TARGET ${tool})
+    install(TARGETS ${tool})
+  endif()
+endforeach()
+
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/gqaConfig.cmake.in ${CMAKE_BINARY_DIR}/gqaConfig.cmake
+  INSTALL_DESTINATION ${GQA_PACKAGE_DIR})
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/gqaConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/gqaConfig.cmake ${CMAKE_BINARY_DIR}/gqaConfigVersion.cmake
+  DESTINATION ${GQA_PACKAGE_DIR})
