@@ -6,6 +6,7 @@
 # On a terminal, apt and ninja show their progress; in a pipe there is one line per step and the output goes to a log.
 
 export LC_ALL=C
+readonly os_release=${GQA_OS_RELEASE:-/etc/os-release} # the tests set it
 readonly setup_dir=tools/setup
 readonly build_dir=build/release
 readonly log_dir=build/setup-logs
@@ -53,7 +54,8 @@ missing_packages() {
 
 check_debian() {
   local ID='unknown system' VERSION_ID=''
-  [ -r /etc/os-release ] && . /etc/os-release
+  # shellcheck source=/dev/null
+  [ -r "$os_release" ] && . "$os_release"
   local hint="install the equivalents of $setup_dir/packages.txt, then: cmake --preset release && cmake --build --preset release"
   command -v apt-get >/dev/null ||
     fail "needs Debian 12 or later, this is $ID $VERSION_ID; $hint"
