@@ -108,7 +108,8 @@ def GQA_AttentionOp : GQA_Op<"attention", [
   }];
 }
 
-def GQA_OnlineAttentionOp : GQA_Op<"online_attention"> {
+def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
+    DeclareOpInterfaceMethods<AggregatedOpInterface, ["decomposeOperation"]>]> {
   let summary = "attention over a range of keys, with the softmax's running state in and out";
   let description = [{
     Adds the keys of this op to a running softmax (Milakov & Gimelshein 2018; FlashAttention, Dao et al. 2022):

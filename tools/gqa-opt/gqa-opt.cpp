@@ -1,6 +1,7 @@
 // gqa-opt: mlir-opt with the gqa dialect, passes and pipelines, and everything upstream.
 
 #include "dialect/GQADialect.h"
+#include "passes/Passes.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -12,6 +13,7 @@ int main(int argc, char **argv) {
   mlir::registerAllDialects(registry);
   mlir::registerAllExtensions(registry);
   mlir::registerAllPasses();
+  mlir::gqa::registerGQAPasses();
   registry.insert<mlir::gqa::GQADialect>();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "gqa compiler driver\n", registry));
 }

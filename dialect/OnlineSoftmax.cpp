@@ -1,0 +1,252 @@
+#include "dialect/OnlineSoftmax.h"
+
+#include "dialect/AttentionDims.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "llvm/Support/MathExtras.h"
+
+#include <limits>
+
+namespace mlir::gqa {
+
+using llvm::numbers::ln2;
+using llvm::numbers::log2e;
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+Value buildF32(OpBuilder &builder, Location loc, double value) {
+  return arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(value));
+}
+
+/// `value` as f32.
+Value toF32(OpBuilder &builder, Location loc, Value value) {
+  if (value.getType().isF32())
+    return value;
+  return arith::ExtFOp::create(builder, loc, builder.getF32Type(), value);
+}
+
+/// `value`, an f32, in `type`.
+Value fromF32(OpBuilder &builder, Location loc, Value value, Type type) {
+  if (type.isF32())
+    return value;
+  return arith::TruncFOp::create(builder, loc, type, value);
+}
+
+Value buildIsNegInf(OpBuilder &builder, Location loc, Value value) {
+  return arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OEQ, value, buildF32(builder, loc, -kInfinity));
+}
+
+Value buildIsZero(OpBuilder &builder, Location loc, Value value) {
+  return arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OEQ, value, buildF32(builder, loc, 0.0));
+}
+
+} // namespace
+
+/// Renumbers the dimensions that `maps` use: those of the last map first and in its order, then the others.
+static SmallVector<AffineMap> renumberDims(ArrayRef<AffineMap> maps) {
+  MLIRContext *context = maps.front().getContext();
+  SmallVector<Dim> order = getDims(maps.back());
+  for (unsigned dim = 0; dim < kNumDims; ++dim)
+    if (!llvm::is_contained(order, Dim(dim)) && llvm::any_of(maps, [&](AffineMap map) { return hasDim(map, Dim(dim)); }))
+      order.push_back(Dim(dim));
+  SmallVector<AffineExpr> replacements(kNumDims, getAffineConstantExpr(0, context));
+  for (auto [loop, dim] : llvm::enumerate(order))
+    replacements[static_cast<unsigned>(dim)] = getAffineDimExpr(loop, context);
+  return llvm::map_to_vector(maps, [&](AffineMap map) {
+    return map.replaceDimsAndSymbols(replacements, {}, order.size(), /*numResultSyms=*/0);
+  });
+}
+
+Value buildGeneric(OpBuilder &builder, Location loc, ArrayRef<MappedTensor> inputs, MappedTensor output,
+                   BodyBuilder body) {
+  SmallVector<AffineMap> maps;
+  SmallVector<Value> tensors;
+  for (const MappedTensor &input : inputs) {
+    maps.push_back(input.map);
+    tensors.push_back(input.tensor);
+  }
+  maps.push_back(output.map);
+  maps = renumberDims(maps);
+
+  SmallVector<utils::IteratorType> iterators(maps.back().getNumDims(), utils::IteratorType::reduction);
+  std::fill_n(iterators.begin(), output.map.getNumResults(), utils::IteratorType::parallel);
+  auto generic = linalg::GenericOp::create(
+      builder, loc, output.tensor.getType(), tensors, output.tensor, maps, iterators,
+      [&](OpBuilder &nested, Location nestedLoc, ValueRange scalars) {
+        linalg::YieldOp::create(nested, nestedLoc, body(nested, nestedLoc, scalars));
+      });
+  return generic.getResult(0);
+}
+
+Value buildEmptyF32(OpBuilder &builder, Location loc, AffineMap map, ArrayRef<MappedTensor> like,
+                    std::optional<double> value) {
+  SmallVector<AffineMap> maps;
+  SmallVector<Value> tensors;
+  for (const MappedTensor &mapped : like) {
+    maps.push_back(mapped.map);
+    tensors.push_back(mapped.tensor);
+  }
+  SmallVector<OpFoldResult> sizes;
+  for (Dim dim : getDims(map))
+    sizes.push_back(getExtent(builder, loc, maps, tensors, dim));
+  Value empty = tensor::EmptyOp::create(builder, loc, sizes, builder.getF32Type());
+  if (!value)
+    return empty;
+  return linalg::FillOp::create(builder, loc, buildF32(builder, loc, *value), empty).getResult(0);
+}
+
+double getScoreFactor(const ScoreOptions &options) {
+  return options.softcap ? options.scale / *options.softcap : options.scale * log2e;
+}
+
+Value buildScore(OpBuilder &builder, Location loc, Value product, const ScoreOptions &options, bool isProductScaled,
+                 Value bias) {
+  Value score = product;
+  if (!isProductScaled)
+    score = arith::MulFOp::create(builder, loc, score, buildF32(builder, loc, getScoreFactor(options)));
+  if (options.softcap) {
+    score = math::TanhOp::create(builder, loc, score);
+    score = arith::MulFOp::create(builder, loc, score, buildF32(builder, loc, *options.softcap * log2e));
+  }
+  if (bias)
+    score = math::FmaOp::create(builder, loc, toF32(builder, loc, bias), buildF32(builder, loc, log2e), score);
+  return score;
+}
+
+Value buildIsVisible(OpBuilder &builder, Location loc, Value key, Value row, const MaskOptions &options) {
+  Value visible;
+  auto require = [&](arith::CmpIPredicate predicate, Value lhs, Value rhs) {
+    Value condition = arith::CmpIOp::create(builder, loc, predicate, lhs, rhs);
+    visible = visible ? arith::AndIOp::create(builder, loc, visible, condition) : condition;
+  };
+  // Window extents are clamped so that sums of positions cannot overflow i32.
+  auto shifted = [&](int64_t distance) {
+    int64_t clamped = std::min<int64_t>(std::max<int64_t>(distance, -(1 << 30)), 1 << 30);
+    Value offset = arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(clamped));
+    return arith::AddIOp::create(builder, loc, row, offset);
+  };
+  if (options.kvLen)
+    require(arith::CmpIPredicate::slt, key, options.kvLen);
+  if (options.causal)
+    require(arith::CmpIPredicate::sle, key, row);
+  if (options.windowLeft)
+    require(arith::CmpIPredicate::sge, key, shifted(-*options.windowLeft));
+  if (options.windowRight)
+    require(arith::CmpIPredicate::sle, key, shifted(*options.windowRight));
+  return visible;
+}
+
+Value buildMax(OpBuilder &builder, Location loc, Value lhs, Value rhs) {
+  auto flags = arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
+  return arith::MaxNumFOp::create(builder, loc, lhs, rhs, flags);
+}
+
+SoftmaxState buildInitialState(OpBuilder &builder, Location loc, AffineMap accMap, AffineMap maxMap,
+                               ArrayRef<OpFoldResult> accSizes, ArrayRef<OpFoldResult> maxSizes) {
+  auto fill = [&](AffineMap map, ArrayRef<OpFoldResult> sizes, double value) -> MappedTensor {
+    Value empty = tensor::EmptyOp::create(builder, loc, sizes, builder.getF32Type());
+    return {linalg::FillOp::create(builder, loc, buildF32(builder, loc, value), empty).getResult(0), map};
+  };
+  return {fill(accMap, accSizes, 0.0), fill(maxMap, maxSizes, -kInfinity), fill(maxMap, maxSizes, 0.0)};
+}
+
+Value buildSafeMax(OpBuilder &builder, Location loc, MappedTensor max) {
+  Value empty = buildEmptyF32(builder, loc, max.map, max);
+  return buildGeneric(builder, loc, max, {empty, max.map}, [](OpBuilder &b, Location l, ValueRange args) -> Value {
+    return arith::SelectOp::create(b, l, buildIsNegInf(b, l, args[0]), buildF32(b, l, 0.0), args[0]);
+  });
+}
+
+Value buildWeights(OpBuilder &builder, Location loc, MappedTensor scores, MappedTensor safeMax) {
+  return buildGeneric(builder, loc, safeMax, scores, [](OpBuilder &b, Location l, ValueRange args) -> Value {
+    return math::Exp2Op::create(b, l, arith::SubFOp::create(b, l, args[1], args[0]));
+  });
+}
+
+FinalResults buildFinalResults(OpBuilder &builder, Location loc, const SoftmaxState &state,
+                               std::optional<MappedTensor> sink, MappedTensor output,
+                               std::optional<MappedTensor> lse) {
+  // reciprocal = 1 / (sum + exp2(log2(e) * sink - max)), or 0 for a row without keys.
+  SmallVector<MappedTensor> inputs = {state.sum, state.max};
+  if (sink)
+    inputs.push_back(*sink);
+  Value empty = buildEmptyF32(builder, loc, state.sum.map, state.sum);
+  Value reciprocal = buildGeneric(
+      builder, loc, inputs, {empty, state.sum.map}, [&](OpBuilder &b, Location l, ValueRange args) -> Value {
+        Value denominator = args[0];
+        if (sink) {
+          Value logit = arith::MulFOp::create(b, l, toF32(b, l, args[2]), buildF32(b, l, log2e));
+          Value weight = math::Exp2Op::create(b, l, arith::SubFOp::create(b, l, logit, args[1]));
+          denominator = arith::AddFOp::create(b, l, denominator, weight);
+        }
+        Value inverse = arith::DivFOp::create(b, l, buildF32(b, l, 1.0), denominator);
+        return arith::SelectOp::create(b, l, buildIsZero(b, l, args[0]), buildF32(b, l, 0.0), inverse);
+      });
+
+  FinalResults results;
+  results.output = buildGeneric(builder, loc, {state.acc, {reciprocal, state.sum.map}}, output,
+                                [](OpBuilder &b, Location l, ValueRange args) -> Value {
+                                  Value value = arith::MulFOp::create(b, l, args[0], args[1]);
+                                  return fromF32(b, l, value, args[2].getType());
+                                });
+  if (lse)
+    results.lse = buildGeneric(
+        builder, loc, {state.max, state.sum}, *lse, [](OpBuilder &b, Location l, ValueRange args) -> Value {
+          // log(0) = -inf makes lse of a row without keys -inf by itself.
+          Value log = math::Log2Op::create(b, l, args[1]);
+          return arith::MulFOp::create(b, l, arith::AddFOp::create(b, l, args[0], log), buildF32(b, l, ln2));
+        });
+  return results;
+}
+
+SoftmaxState buildMergeStep(OpBuilder &builder, Location loc, const SoftmaxState &state, const SoftmaxState &other) {
+  Value newMax = buildGeneric(builder, loc, other.max, state.max, [](OpBuilder &b, Location l, ValueRange args) {
+    return buildMax(b, l, args[1], args[0]);
+  });
+  AffineMap rows = state.max.map;
+  MappedTensor safeMax{buildSafeMax(builder, loc, {newMax, rows}), rows};
+  MappedTensor stateWeight{buildWeights(builder, loc, state.max, safeMax), rows};
+  MappedTensor otherWeight{buildWeights(builder, loc, other.max, safeMax), rows};
+
+  auto mergeWeighted = [&](MappedTensor mine, MappedTensor theirs) -> MappedTensor {
+    Value merged = buildGeneric(builder, loc, {stateWeight, theirs, otherWeight}, mine,
+                                [](OpBuilder &b, Location l, ValueRange args) -> Value {
+                                  Value kept = arith::MulFOp::create(b, l, args[3], args[0]);
+                                  return math::FmaOp::create(b, l, args[1], args[2], kept);
+                                });
+    return {merged, mine.map};
+  };
+  return {mergeWeighted(state.acc, other.acc), {newMax, rows}, mergeWeighted(state.sum, other.sum)};
+}
+
+SoftmaxState buildMerge(OpBuilder &builder, Location loc, const SoftmaxState &partial, const SoftmaxState &init) {
+  Value zero = arith::ConstantIndexOp::create(builder, loc, 0);
+  Value one = arith::ConstantIndexOp::create(builder, loc, 1);
+  Value splits = tensor::DimOp::create(builder, loc, partial.max.tensor, 0);
+  auto loop = scf::ForOp::create(
+      builder, loc, zero, splits, one, ValueRange{init.acc.tensor, init.max.tensor, init.sum.tensor},
+      [&](OpBuilder &b, Location l, Value split, ValueRange args) {
+        auto getSplit = [&](MappedTensor all, MappedTensor like) -> MappedTensor {
+          auto type = cast<RankedTensorType>(like.tensor.getType());
+          SmallVector<OpFoldResult> offsets(type.getRank() + 1, b.getIndexAttr(0)), sizes = {b.getIndexAttr(1)};
+          SmallVector<OpFoldResult> strides(type.getRank() + 1, b.getIndexAttr(1));
+          offsets[0] = split;
+          llvm::append_range(sizes, tensor::getMixedSizes(b, l, like.tensor));
+          return {tensor::ExtractSliceOp::create(b, l, type, all.tensor, offsets, sizes, strides), like.map};
+        };
+        SoftmaxState state = {{args[0], init.acc.map}, {args[1], init.max.map}, {args[2], init.sum.map}};
+        SoftmaxState other = {getSplit(partial.acc, state.acc), getSplit(partial.max, state.max),
+                              getSplit(partial.sum, state.sum)};
+        SoftmaxState merged = buildMergeStep(b, l, state, other);
+        scf::YieldOp::create(b, l, ValueRange{merged.acc.tensor, merged.max.tensor, merged.sum.tensor});
+      });
+  return {{loop.getResult(0), init.acc.map}, {loop.getResult(1), init.max.map}, {loop.getResult(2), init.sum.map}};
+}
+
+} // namespace mlir::gqa

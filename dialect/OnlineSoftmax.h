@@ -1,0 +1,92 @@
+#ifndef GQA_DIALECT_ONLINESOFTMAX_H
+#define GQA_DIALECT_ONLINESOFTMAX_H
+
+#include "mlir/IR/AffineMap.h"
+#include "mlir/IR/Builders.h"
+
+/// The formulas of attention, each once. Every lowering, fused or not, on any target, builds its scores, masks, running
+/// softmax and merges with these functions.
+///
+/// Scores are in base 2 (they carry a factor log2(e)), so exp2 is the only exponential, and the running maximum is in
+/// units of log2.
+namespace mlir::gqa {
+
+/// A tensor and the map from the seven named dimensions to its own.
+struct MappedTensor {
+  Value tensor;
+  AffineMap map;
+};
+
+using BodyBuilder = function_ref<Value(OpBuilder &, Location, ValueRange)>;
+
+/// A linalg.generic whose loops are the output's dimensions in its order, and then, as reductions, those that only
+/// inputs list. `body` gets one scalar per input and then the output's, and returns the new one.
+Value buildGeneric(OpBuilder &builder, Location loc, ArrayRef<MappedTensor> inputs, MappedTensor output,
+                   BodyBuilder body);
+
+/// A tensor of f32 with the extents of `like`, filled with `value` where given, else uninitialised.
+Value buildEmptyF32(OpBuilder &builder, Location loc, AffineMap map, ArrayRef<MappedTensor> like,
+                    std::optional<double> value = std::nullopt);
+
+/// What turns a dot product into a score.
+struct ScoreOptions {
+  double scale = 1.0;
+  std::optional<double> softcap;
+};
+
+/// The factor by which a raw dot product is multiplied first: all there is to do if there is no softcap and no bias.
+double getScoreFactor(const ScoreOptions &options);
+
+/// log2(e) * (softcap(scale * product) + bias) on scalars; `product` already carries getScoreFactor() if
+/// `isProductScaled`. `bias` may be null.
+Value buildScore(OpBuilder &builder, Location loc, Value product, const ScoreOptions &options, bool isProductScaled,
+                 Value bias);
+
+/// Which keys a row may see, by position; a null value or absent number puts no bound.
+struct MaskOptions {
+  Value kvLen;           // i32
+  bool causal = false;
+  std::optional<int64_t> windowLeft, windowRight;
+};
+
+/// The i1 that says whether the row at position `row` may see the key at position `key` (both i32); null if always.
+Value buildIsVisible(OpBuilder &builder, Location loc, Value key, Value row, const MaskOptions &options);
+
+/// The state of a running softmax: acc has the dimensions of the rows and dv, max and sum those of the rows.
+struct SoftmaxState {
+  MappedTensor acc, max, sum;
+};
+
+/// The state of rows that have met no key: acc = 0, max = -inf, sum = 0, with the given maps and extents.
+SoftmaxState buildInitialState(OpBuilder &builder, Location loc, AffineMap accMap, AffineMap maxMap,
+                               ArrayRef<OpFoldResult> accSizes, ArrayRef<OpFoldResult> maxSizes);
+
+/// The larger of two running maxima. A NaN score leaves the maximum as it is and shows in the weights, so the cheap form
+/// that does not order NaN is enough.
+Value buildMax(OpBuilder &builder, Location loc, Value lhs, Value rhs);
+
+/// Weights relative to a maximum: `newMax` with -inf taken as 0, so that exponents of rows without keys stay finite.
+Value buildSafeMax(OpBuilder &builder, Location loc, MappedTensor max);
+
+/// exp2(scores - safeMax), written over the scores.
+Value buildWeights(OpBuilder &builder, Location loc, MappedTensor scores, MappedTensor safeMax);
+
+/// output = acc / sum and lse = ln(2) * max + ln(sum), with 0 and -inf for rows without keys. `sink`, if given, is a
+/// logit (natural units) that joins the denominator of the output and not lse. `lse` may be null.
+struct FinalResults {
+  Value output, lse;
+};
+FinalResults buildFinalResults(OpBuilder &builder, Location loc, const SoftmaxState &state,
+                               std::optional<MappedTensor> sink, MappedTensor output,
+                               std::optional<MappedTensor> lse);
+
+/// The state of the union of two disjoint ranges of keys, written over `state`.
+SoftmaxState buildMergeStep(OpBuilder &builder, Location loc, const SoftmaxState &state, const SoftmaxState &other);
+
+/// Merges partial results along a leading dimension, over which the keys were split: each tensor of `partial` is
+/// [splits, ...] where `init`, which they are merged into, is [...].
+SoftmaxState buildMerge(OpBuilder &builder, Location loc, const SoftmaxState &partial, const SoftmaxState &init);
+
+} // namespace mlir::gqa
+
+#endif // GQA_DIALECT_ONLINESOFTMAX_H

@@ -1,0 +1,106 @@
+#ifndef GQA_PASSES_TD
+#define GQA_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def TileAttention : Pass<"gqa-tile-attention", "::mlir::func::FuncOp"> {
+  let summary = "gqa.attention becomes parallel tasks that run online attention over key blocks";
+  let description = [{
+    Obeys the op's `#gqa.schedule`. One task takes one batch entry, one key/value head and a tile of `g x m` query rows
+    (and one range of keys, if the keys are split); it loops over the key blocks that its rows can see. Blocks in which
+    nothing is masked by position run in a loop of their own. Tiles are static: what sticks out of a tensor is padded,
+    and the padding masked or dropped.
+  }];
+  let dependentDialects = ["affine::AffineDialect", "arith::ArithDialect", "linalg::LinalgDialect",
+                           "scf::SCFDialect", "tensor::TensorDialect"];
+}
+
+def DecomposeAttention : Pass<"gqa-decompose-attention", "::mlir::func::FuncOp"> {
+  let summary = "gqa.online_attention on tiles becomes linalg";
+  let description = [{
+    Calls each op's `decomposeOperation`, which writes scores, masks, the running softmax and the weighted values as
+    linalg ops in the layouts that the tile's operands have, then moves what depends on the query alone out of the loop
+    over key blocks.
+  }];
+  let dependentDialects = ["arith::ArithDialect", "linalg::LinalgDialect", "math::MathDialect", "tensor::TensorDialect"];
+}
+
+def TileToRegisters : Pass<"gqa-tile-to-registers", "::mlir::func::FuncOp"> {
+  let summary = "cut static linalg tiles into blocks that fit the vector registers";
+  let description = [{
+    Takes linalg ops of static shape and tiles each by its role, so that one vector operation is left per block:
+
+    - contractions, `out[..., lanes] += lhs * rhs`: all lanes times as many other rows as the registers hold
+      accumulators for, one step of the reduction at a time; what initialises the accumulators is fused;
+    - transpositions: square blocks of one vector;
+    - everything else: one row of the innermost output dimension.
+
+    Block sizes divide the extents, so every block is whole.
+  }];
+  let options = [
+    Option<"vectorBits", "vector-bits", "int64_t", "512", "width of a vector register in bits">,
+    Option<"registers", "registers", "int64_t", "32", "number of vector registers">,
+  ];
+  let dependentDialects = ["scf::SCFDialect", "affine::AffineDialect"];
+}
+
+def VectorizeTiles : Pass<"gqa-vectorize-tiles", "::mlir::func::FuncOp"> {
+  let summary = "turn register blocks into vector operations and keep accumulators in registers";
+  let description = [{
+    Vectorises linalg ops of static shape on tensors, folds tensor subsets into vector transfers, forms contractions,
+    and hoists the accumulators of reduction loops out of them.
+  }];
+  let dependentDialects = ["vector::VectorDialect"];
+}
+
+def ExpandMath : Pass<"gqa-expand-math", "::mlir::func::FuncOp"> {
+  let summary = "exp2, tanh and log2 as polynomials instead of calls to libm";
+  let description = [{
+    `exp2` splits its argument into an integer and a fraction in [-1/2, 1/2]; a polynomial of degree 5 serves the
+    fraction (relative error below 2.5e-7), and the integer scales the exponent. Arguments below -150 give 0, NaN stays
+    NaN. The other functions use upstream's approximations.
+  }];
+  let options = [
+    Option<"hasScale", "has-scale", "bool", "false",
+           "the target scales floats by powers of two in one instruction (AVX-512 vscalef)">,
+  ];
+  let dependentDialects = ["arith::ArithDialect", "math::MathDialect", "vector::VectorDialect", "LLVM::LLVMDialect"];
+}
+
+def BuildEntries : Pass<"gqa-build-entries", "::mlir::ModuleOp"> {
+  let summary = "give public functions the calling convention of artifact entries";
+  let description = [{
+    A public function `@f(tensors) -> tensors` becomes `@f(host, buffers of the arguments, buffers of the results) -> i32`,
+    and a function `@gqa_shape_f` beside it writes the extents of the results. Buffers have any strides but the innermost,
+    which is 1; i1 tensors become bytes. The description of the entries goes into the module's attribute
+    `gqa.description` as JSON (docs/design.md, "Artifact").
+  }];
+  let dependentDialects = ["bufferization::BufferizationDialect", "linalg::LinalgDialect", "LLVM::LLVMDialect",
+                           "memref::MemRefDialect", "tensor::TensorDialect"];
+}
+
+def ExpandCopies : Pass<"gqa-expand-copies", "::mlir::func::FuncOp"> {
+  let summary = "memref.copy and remaining linalg ops on buffers become loops";
+  let dependentDialects = ["linalg::LinalgDialect", "memref::MemRefDialect", "scf::SCFDialect"];
+}
+
+def OutlineTasks : Pass<"gqa-outline-tasks", "::mlir::ModuleOp"> {
+  let summary = "scf.forall becomes calls of the host's parallel-for";
+  let description = [{
+    The body of each outermost `scf.forall` moves to a function of a task index and a frame that holds the captured
+    values; the loop becomes one call of `gqa_host::parallel_for`. Foralls inside tasks become sequential loops.
+  }];
+  let dependentDialects = ["affine::AffineDialect", "arith::ArithDialect", "LLVM::LLVMDialect", "scf::SCFDialect"];
+}
+
+def BindHost : Pass<"gqa-bind-host", "::mlir::ModuleOp"> {
+  let summary = "allocations go to the host, entries take packed arguments";
+  let description = [{
+    On the LLVM dialect: calls of `malloc` and `free` become the host's `allocate` and `deallocate`; if memory is out the
+    function returns with status out_of_memory. For each entry `@f` a function `@gqa_run_f(host, args)` unpacks an array
+    of pointers to memref descriptors, and everything else becomes internal.
+  }];
+  let dependentDialects = ["LLVM::LLVMDialect"];
+}
+
+#endif // GQA_PASSES_TD
