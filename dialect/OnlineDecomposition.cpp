@@ -22,7 +22,6 @@ using namespace mlir::gqa;
 
 namespace {
 
-
 /// Emits the steps of one decomposition.
 struct Decomposer {
   Decomposer(OpBuilder &builder, OnlineAttentionOp op) : builder(builder), loc(op.getLoc()), op(op) {
@@ -52,7 +51,6 @@ struct Decomposer {
   }
 
 private:
-
   /// dims(dqk, rows) or (rows, dqk), as the orientation wants the query.
   AffineMap getTiledQueryMap() {
     SmallVector<Dim> dims = getDims(acc.map);
@@ -131,12 +129,11 @@ private:
     std::optional<unsigned> positions = addInput(op.getPositions(), op.getPositionsMutable());
     unsigned keyLoop = *getDimPosition(scoreMap, Dim::n);
 
-    Value scores = buildGeneric(
-        builder, loc, inputs, products, [&](OpBuilder &b, Location l, ValueRange args) -> Value {
-          Value score =
-              buildScore(b, l, args.back(), options, /*isProductScaled=*/true, bias ? args[*bias] : Value());
-          Value visible = buildVisible(b, l, keyLoop, kvLen ? args[*kvLen] : Value(),
-                                       positions ? args[*positions] : Value());
+    Value scores =
+        buildGeneric(builder, loc, inputs, products, [&](OpBuilder &b, Location l, ValueRange args) -> Value {
+          Value score = buildScore(b, l, args.back(), options, /*isProductScaled=*/true, bias ? args[*bias] : Value());
+          Value visible =
+              buildVisible(b, l, keyLoop, kvLen ? args[*kvLen] : Value(), positions ? args[*positions] : Value());
           if (mask)
             visible = buildAnd(b, l, visible, buildTruth(b, l, args[*mask]));
           if (!visible)

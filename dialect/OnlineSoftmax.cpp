@@ -53,7 +53,8 @@ static SmallVector<AffineMap> renumberDims(ArrayRef<AffineMap> maps) {
   MLIRContext *context = maps.front().getContext();
   SmallVector<Dim> order = getDims(maps.back());
   for (unsigned dim = 0; dim < kNumDims; ++dim)
-    if (!llvm::is_contained(order, Dim(dim)) && llvm::any_of(maps, [&](AffineMap map) { return hasDim(map, Dim(dim)); }))
+    if (!llvm::is_contained(order, Dim(dim)) &&
+        llvm::any_of(maps, [&](AffineMap map) { return hasDim(map, Dim(dim)); }))
       order.push_back(Dim(dim));
   SmallVector<AffineExpr> replacements(kNumDims, getAffineConstantExpr(0, context));
   for (auto [loop, dim] : llvm::enumerate(order))
@@ -76,11 +77,11 @@ Value buildGeneric(OpBuilder &builder, Location loc, ArrayRef<MappedTensor> inpu
 
   SmallVector<utils::IteratorType> iterators(maps.back().getNumDims(), utils::IteratorType::reduction);
   std::fill_n(iterators.begin(), output.map.getNumResults(), utils::IteratorType::parallel);
-  auto generic = linalg::GenericOp::create(
-      builder, loc, output.tensor.getType(), tensors, output.tensor, maps, iterators,
-      [&](OpBuilder &nested, Location nestedLoc, ValueRange scalars) {
-        linalg::YieldOp::create(nested, nestedLoc, body(nested, nestedLoc, scalars));
-      });
+  auto generic =
+      linalg::GenericOp::create(builder, loc, output.tensor.getType(), tensors, output.tensor, maps, iterators,
+                                [&](OpBuilder &nested, Location nestedLoc, ValueRange scalars) {
+                                  linalg::YieldOp::create(nested, nestedLoc, body(nested, nestedLoc, scalars));
+                                });
   return generic.getResult(0);
 }
 
@@ -170,8 +171,7 @@ Value buildWeights(OpBuilder &builder, Location loc, MappedTensor scores, Mapped
 }
 
 FinalResults buildFinalResults(OpBuilder &builder, Location loc, const SoftmaxState &state,
-                               std::optional<MappedTensor> sink, MappedTensor output,
-                               std::optional<MappedTensor> lse) {
+                               std::optional<MappedTensor> sink, MappedTensor output, std::optional<MappedTensor> lse) {
   // reciprocal = 1 / (sum + exp2(log2(e) * sink - max)), or 0 for a row without keys.
   SmallVector<MappedTensor> inputs = {state.sum, state.max};
   if (sink)

@@ -44,7 +44,7 @@ Value buildScore(OpBuilder &builder, Location loc, Value product, const ScoreOpt
 
 /// Which keys a row may see, by position; a null value or absent number puts no bound.
 struct MaskOptions {
-  Value kvLen;           // i32
+  Value kvLen; // i32
   bool causal = false;
   std::optional<int64_t> windowLeft, windowRight;
 };
@@ -61,8 +61,8 @@ struct SoftmaxState {
 SoftmaxState buildInitialState(OpBuilder &builder, Location loc, AffineMap accMap, AffineMap maxMap,
                                ArrayRef<OpFoldResult> accSizes, ArrayRef<OpFoldResult> maxSizes);
 
-/// The larger of two running maxima. A NaN score leaves the maximum as it is and shows in the weights, so the cheap form
-/// that does not order NaN is enough.
+/// The larger of two running maxima. A NaN score leaves the maximum as it is and shows in the weights, so the cheap
+/// form that does not order NaN is enough.
 Value buildMax(OpBuilder &builder, Location loc, Value lhs, Value rhs);
 
 /// Weights relative to a maximum: `newMax` with -inf taken as 0, so that exponents of rows without keys stay finite.
@@ -77,8 +77,7 @@ struct FinalResults {
   Value output, lse;
 };
 FinalResults buildFinalResults(OpBuilder &builder, Location loc, const SoftmaxState &state,
-                               std::optional<MappedTensor> sink, MappedTensor output,
-                               std::optional<MappedTensor> lse);
+                               std::optional<MappedTensor> sink, MappedTensor output, std::optional<MappedTensor> lse);
 
 /// The state of the union of two disjoint ranges of keys, written over `state`.
 SoftmaxState buildMergeStep(OpBuilder &builder, Location loc, const SoftmaxState &state, const SoftmaxState &other);

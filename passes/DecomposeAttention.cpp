@@ -6,9 +6,10 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/PatternMatch.h"
-#include "mlir/Interfaces/LoopLikeInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/LoopInvariantCodeMotionUtils.h"
 
 namespace mlir::gqa {
@@ -30,7 +31,19 @@ struct DecomposeAttention : impl::DecomposeAttentionBase<DecomposeAttention> {
     });
     if (result.wasInterrupted())
       return signalPassFailure();
-    getOperation().walk([](LoopLikeOpInterface loop) { moveLoopInvariantCode(loop); });
+    getOperation().walk([](scf::ForOp loop) { hoistConversions(loop); });
+  }
+
+private:
+  /// What depends on the query alone leaves the loop over key blocks. Constant tensors stay: outside they would need a
+  /// buffer of their own.
+  static void hoistConversions(scf::ForOp loop) {
+    moveLoopInvariantCode(
+        loop.getLoopRegions(), [&](Value value, Region *) { return loop.isDefinedOutsideOfLoop(value); },
+        [](Operation *op, Region *) {
+          return isMemoryEffectFree(op) && isSpeculatable(op) && !isa<linalg::FillOp>(op);
+        },
+        [&](Operation *op, Region *) { loop.moveOutOfLoop(op); });
   }
 };
 

@@ -13,11 +13,14 @@ enum class HostField : int32_t { parallelFor, allocate, deallocate, reportError,
 /// The values of gqa_status that compiled code returns (runtime/gqa.h).
 enum class EntryStatus : int32_t { ok = 0, outOfMemory = 6, executionFailed = 7 };
 
+/// The first fields of a task's frame: the host, and the address of the status word that the entry returns.
+constexpr unsigned kFrameHostField = 0, kFrameStatusField = 1;
+
 /// Loads a field of the table that `host` points to.
 inline Value loadHostField(OpBuilder &builder, Location loc, Value host, HostField field) {
   auto pointer = LLVM::LLVMPointerType::get(builder.getContext());
-  Value address = LLVM::GEPOp::create(builder, loc, pointer, pointer, host,
-                                      ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(field)});
+  Value address =
+      LLVM::GEPOp::create(builder, loc, pointer, pointer, host, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(field)});
   return LLVM::LoadOp::create(builder, loc, pointer, address);
 }
 

@@ -3,6 +3,21 @@
 
 include "mlir/Pass/PassBase.td"
 
+def SelectSchedule : Pass<"gqa-select-schedule", "::mlir::func::FuncOp"> {
+  let summary = "choose tiles, orientation and key split of each attention";
+  let description = [{
+    The cost model: writes a `#gqa.schedule` on each `gqa.attention` that has none, from its shape and the target.
+    Later passes obey the attribute, so it can also be written by hand.
+  }];
+  let options = [
+    Option<"vectorBits", "vector-bits", "int64_t", "512", "width of a vector register in bits">,
+    Option<"hasDot", "has-dot", "bool", "false", "the target multiplies pairs of bf16 and accumulates in f32">,
+    Option<"tileG", "tile-g", "int64_t", "0", "query heads per tile; 0: chosen">,
+    Option<"tileM", "tile-m", "int64_t", "0", "query positions per tile; 0: chosen">,
+    Option<"tileN", "tile-n", "int64_t", "0", "keys per block; 0: chosen">,
+  ];
+}
+
 def TileAttention : Pass<"gqa-tile-attention", "::mlir::func::FuncOp"> {
   let summary = "gqa.attention becomes parallel tasks that run online attention over key blocks";
   let description = [{
@@ -77,6 +92,18 @@ def BuildEntries : Pass<"gqa-build-entries", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = ["bufferization::BufferizationDialect", "linalg::LinalgDialect", "LLVM::LLVMDialect",
                            "memref::MemRefDialect", "tensor::TensorDialect"];
+}
+
+def StackBuffers : Pass<"gqa-stack-buffers", "::mlir::func::FuncOp"> {
+  let summary = "buffers of one task move to its stack";
+  let description = [{
+    An allocation of static size up to `max-bytes` that does not leave its block becomes one `memref.alloca` at the start
+    of the `scf.forall` body or function around it, so that loops inside a task neither allocate nor grow the stack.
+  }];
+  let options = [
+    Option<"maxBytes", "max-bytes", "int64_t", "1048576", "largest buffer that may live on the stack">,
+  ];
+  let dependentDialects = ["memref::MemRefDialect"];
 }
 
 def ExpandCopies : Pass<"gqa-expand-copies", "::mlir::func::FuncOp"> {

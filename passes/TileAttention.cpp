@@ -158,8 +158,8 @@ private:
   void setPositions() {
     kvLen = keyExtent;
     if (Value lengths = op.getKvLen())
-      kvLen = math.max(math.min(loadIndex(lengths, op.getMap(*op.getKvLenMutable().begin())), keyExtent),
-                       math.constant(0));
+      kvLen =
+          math.max(math.min(loadIndex(lengths, op.getMap(*op.getKvLenMutable().begin())), keyExtent), math.constant(0));
     if (!op.isMaskedByPosition())
       return;
     OpFoldResult offset = math.constant(0);
@@ -185,19 +185,19 @@ private:
     Value first = arith::IndexCastOp::create(b, loc, b.getI32Type(), math.value(firstPosition));
     Value empty = tensor::EmptyOp::create(b, loc, rowTileSizes(), b.getI32Type());
     unsigned rank = rowDims.size();
-    auto generic = linalg::GenericOp::create(
-        b, loc, empty.getType(), ValueRange{}, empty, b.getMultiDimIdentityMap(rank),
-        SmallVector<utils::IteratorType>(rank, utils::IteratorType::parallel),
-        [&](OpBuilder &nested, Location l, ValueRange) {
-          Value position = first;
-          for (auto [loop, dim] : llvm::enumerate(rowDims))
-            if (dim == Dim::m) {
-              Value row = linalg::IndexOp::create(nested, l, loop);
-              row = arith::IndexCastOp::create(nested, l, nested.getI32Type(), row);
-              position = arith::AddIOp::create(nested, l, first, row);
-            }
-          linalg::YieldOp::create(nested, l, position);
-        });
+    auto generic =
+        linalg::GenericOp::create(b, loc, empty.getType(), ValueRange{}, empty, b.getMultiDimIdentityMap(rank),
+                                  SmallVector<utils::IteratorType>(rank, utils::IteratorType::parallel),
+                                  [&](OpBuilder &nested, Location l, ValueRange) {
+                                    Value position = first;
+                                    for (auto [loop, dim] : llvm::enumerate(rowDims))
+                                      if (dim == Dim::m) {
+                                        Value row = linalg::IndexOp::create(nested, l, loop);
+                                        row = arith::IndexCastOp::create(nested, l, nested.getI32Type(), row);
+                                        position = arith::AddIOp::create(nested, l, first, row);
+                                      }
+                                    linalg::YieldOp::create(nested, l, position);
+                                  });
     return flattenRows(generic.getResult(0), b.getI32IntegerAttr(0));
   }
 
@@ -265,8 +265,7 @@ private:
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
     ValueRange args = loop.getRegionIterArgs();
-    SoftmaxState state =
-        body(loop.getInductionVar(), {{args[0], accMap}, {args[1], rowMap}, {args[2], rowMap}});
+    SoftmaxState state = body(loop.getInductionVar(), {{args[0], accMap}, {args[1], rowMap}, {args[2], rowMap}});
     scf::YieldOp::create(b, loc, ValueRange{state.acc.tensor, state.max.tensor, state.sum.tensor});
     return {{loop.getResult(0), accMap}, {loop.getResult(1), rowMap}, {loop.getResult(2), rowMap}};
   }
@@ -299,10 +298,9 @@ private:
     if (isEdge)
       operands.push_back(math.value(range(Dim::n).offset));
 
-    SmallVector<NamedAttribute> attributes = {
-        b.getNamedAttr("indexing_maps", b.getAffineMapArrayAttr(blockMaps)),
-        b.getNamedAttr("scale", op.getScaleAttr()),
-        b.getNamedAttr("operandSegmentSizes", b.getDenseI32ArrayAttr(segments))};
+    SmallVector<NamedAttribute> attributes = {b.getNamedAttr("indexing_maps", b.getAffineMapArrayAttr(blockMaps)),
+                                              b.getNamedAttr("scale", op.getScaleAttr()),
+                                              b.getNamedAttr("operandSegmentSizes", b.getDenseI32ArrayAttr(segments))};
     auto copyAttribute = [&](StringRef name, bool condition) {
       if (Attribute attribute = condition ? op->getAttr(name) : Attribute())
         attributes.push_back(b.getNamedAttr(name, attribute));
@@ -372,8 +370,8 @@ private:
     SmallVector<int64_t> extents = llvm::map_to_vector(dims, [&](Dim dim) { return range(dim).extent; });
     Type elementType = cast<RankedTensorType>(tile.tensor.getType()).getElementType();
     Value empty = tensor::EmptyOp::create(b, loc, extents, elementType);
-    Value result = buildGeneric(b, loc, tile, {empty, map},
-                                [](OpBuilder &, Location, ValueRange args) { return args[0]; });
+    Value result =
+        buildGeneric(b, loc, tile, {empty, map}, [](OpBuilder &, Location, ValueRange args) { return args[0]; });
     return {result, map};
   }
 
@@ -461,7 +459,8 @@ private:
     SmallVector<Dim> dims(rowDims);
     llvm::append_range(dims, innerDims);
     Value expanded = expandRows(tile, innerDims);
-    SmallVector<Dim> kept = llvm::filter_to_vector(getDims(map), [&](Dim dim) { return llvm::is_contained(dims, dim); });
+    SmallVector<Dim> kept =
+        llvm::filter_to_vector(getDims(map), [&](Dim dim) { return llvm::is_contained(dims, dim); });
     Value ordered = transpose({expanded, dimsMap(dims)}, kept).tensor;
 
     SmallVector<OpFoldResult> offsets, sizes, innerOffsets, innerSizes;
@@ -475,9 +474,8 @@ private:
     }
     SmallVector<OpFoldResult> strides(offsets.size(), math.constant(1)), innerStrides(kept.size(), math.constant(1));
     Value valid = tensor::ExtractSliceOp::create(b, loc, ordered, innerOffsets, innerSizes, innerStrides);
-    insertions.push_back([=] {
-      tensor::ParallelInsertSliceOp::create(b, loc, valid, destination, offsets, sizes, strides);
-    });
+    insertions.push_back(
+        [=] { tensor::ParallelInsertSliceOp::create(b, loc, valid, destination, offsets, sizes, strides); });
   }
 
   /// [rows, inner...] -> [rowDims..., inner...].
@@ -524,9 +522,8 @@ private:
     offsets.append(tileSizes.size(), math.constant(0));
     llvm::append_range(sizes, tileSizes);
     SmallVector<OpFoldResult> strides(offsets.size(), math.constant(1));
-    insertions.push_back([=] {
-      tensor::ParallelInsertSliceOp::create(b, loc, tile, destination, offsets, sizes, strides);
-    });
+    insertions.push_back(
+        [=] { tensor::ParallelInsertSliceOp::create(b, loc, tile, destination, offsets, sizes, strides); });
   }
 
   /// The [split, tile...] part of a task.

@@ -81,8 +81,8 @@ SmallVector<int64_t> getRowTile(linalg::LinalgOp op, Registers registers) {
   bool isTransposed = isTransposition(op);
   auto keep = [&](std::optional<unsigned> loop) {
     if (loop)
-      tile[*loop] = isTransposed ? largestDivisorUpTo(extents[*loop], registers.lanes)
-                                 : getLanes(extents[*loop], registers);
+      tile[*loop] =
+          isTransposed ? largestDivisorUpTo(extents[*loop], registers.lanes) : getLanes(extents[*loop], registers);
   };
   keep(getInnermostLoop(op.getMatchingIndexingMap(op.getDpsInitOperand(0))));
   for (OpOperand *input : op.getDpsInputOperands()) {
@@ -114,8 +114,8 @@ FailureOr<linalg::LinalgOp> tileLoops(RewriterBase &rewriter, linalg::LinalgOp o
   scf::SCFTileAndFuseOptions options;
   options.tilingOptions.setTileSizes(getAsIndexOpFoldResult(rewriter.getContext(), tile));
   Operation *init = iterator == utils::IteratorType::parallel ? getFusableInit(op) : nullptr;
-  options.setFusionControlFn([&](tensor::ExtractSliceOp, OpResult producer, bool)
-                                 -> std::optional<scf::SCFTileAndFuseOptions::ControlFnResult> {
+  options.setFusionControlFn([&](tensor::ExtractSliceOp, OpResult producer,
+                                 bool) -> std::optional<scf::SCFTileAndFuseOptions::ControlFnResult> {
     if (producer.getOwner() != init)
       return std::nullopt;
     return scf::SCFTileAndFuseOptions::ControlFnResult{};

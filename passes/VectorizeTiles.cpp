@@ -50,12 +50,12 @@ Value vectorizeContraction(RewriterBase &rewriter, linalg::LinalgOp op) {
   }
   SmallVector<Attribute> iterators;
   for (utils::IteratorType iterator : op.getIteratorTypesArray())
-    iterators.push_back(vector::IteratorTypeAttr::get(
-        rewriter.getContext(), iterator == utils::IteratorType::parallel ? vector::IteratorType::parallel
-                                                                         : vector::IteratorType::reduction));
-  Value sum = vector::ContractionOp::create(
-      rewriter, loc, inputs[0], inputs[1], readWhole(rewriter, loc, init),
-      rewriter.getAffineMapArrayAttr(op.getIndexingMapsArray()), rewriter.getArrayAttr(iterators));
+    iterators.push_back(vector::IteratorTypeAttr::get(rewriter.getContext(), iterator == utils::IteratorType::parallel
+                                                                                 ? vector::IteratorType::parallel
+                                                                                 : vector::IteratorType::reduction));
+  Value sum = vector::ContractionOp::create(rewriter, loc, inputs[0], inputs[1], readWhole(rewriter, loc, init),
+                                            rewriter.getAffineMapArrayAttr(op.getIndexingMapsArray()),
+                                            rewriter.getArrayAttr(iterators));
   auto type = cast<RankedTensorType>(init.getType());
   SmallVector<Value> zeros(type.getRank(), arith::ConstantIndexOp::create(rewriter, loc, 0));
   SmallVector<bool> inBounds(type.getRank(), true);
@@ -107,9 +107,20 @@ private:
   void hoistAccumulators() {
     IRRewriter rewriter(&getContext());
     getOperation().walk([&](scf::ForOp loop) {
-      moveLoopInvariantCode(loop);
+      hoistVectors(loop);
       hoistLoopInvariantSubsets(rewriter, loop);
     });
+  }
+
+  /// Invariant vectors and scalars leave the loop; tensors stay, since outside they would need a buffer of their own.
+  static void hoistVectors(scf::ForOp loop) {
+    auto isTensor = llvm::IsaPred<TensorType>;
+    moveLoopInvariantCode(
+        loop.getLoopRegions(), [&](Value value, Region *) { return loop.isDefinedOutsideOfLoop(value); },
+        [&](Operation *op, Region *) {
+          return isMemoryEffectFree(op) && isSpeculatable(op) && llvm::none_of(op->getResultTypes(), isTensor);
+        },
+        [&](Operation *op, Region *) { loop.moveOutOfLoop(op); });
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include "dialect/GQADialect.h"
 #include "passes/Passes.h"
+#include "passes/Pipelines.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -14,6 +15,7 @@ int main(int argc, char **argv) {
   mlir::registerAllExtensions(registry);
   mlir::registerAllPasses();
   mlir::gqa::registerGQAPasses();
+  mlir::gqa::registerPipelines();
   registry.insert<mlir::gqa::GQADialect>();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "gqa compiler driver\n", registry));
 }

@@ -1,0 +1,137 @@
+#include "passes/Pipelines.h"
+
+#include "passes/Passes.h"
+
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/Bufferization/Pipelines/Passes.h"
+#include "mlir/Dialect/Bufferization/Transforms/OneShotAnalysis.h"
+#include "mlir/Dialect/Bufferization/Transforms/Passes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Dialect/SCF/Transforms/Passes.h"
+#include "mlir/Dialect/Vector/Transforms/Passes.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+namespace mlir::gqa {
+
+namespace {
+
+void addCleanUp(OpPassManager &manager) {
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+}
+
+void buildRegisters(OpPassManager &manager, const Target &target) {
+  TileToRegistersOptions options;
+  options.vectorBits = target.vectorBits;
+  options.registers = target.registers;
+  manager.addNestedPass<func::FuncOp>(createTileToRegisters(options));
+  addCleanUp(manager);
+  manager.addNestedPass<func::FuncOp>(createVectorizeTiles());
+  addCleanUp(manager);
+}
+
+void buildBufferize(OpPassManager &manager) {
+  manager.addPass(bufferization::createEmptyTensorEliminationPass());
+  manager.addPass(bufferization::createEmptyTensorToAllocTensorPass());
+  bufferization::OneShotBufferizePassOptions options;
+  options.bufferizeFunctionBoundaries = true;
+  options.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
+  manager.addPass(bufferization::createOneShotBufferizePass(options));
+  addCleanUp(manager);
+  manager.addNestedPass<func::FuncOp>(createStackBuffers());
+  bufferization::BufferDeallocationPipelineOptions deallocation;
+  bufferization::buildBufferDeallocationPipeline(manager, deallocation);
+  addCleanUp(manager);
+}
+
+void buildOutline(OpPassManager &manager) {
+  manager.addNestedPass<func::FuncOp>(createExpandCopies());
+  manager.addPass(createOutlineTasks());
+  addCleanUp(manager);
+}
+
+void buildLLVM(OpPassManager &manager, const Target &target) {
+  ExpandMathOptions math;
+  math.hasScale = target.hasScale;
+  manager.addNestedPass<func::FuncOp>(createExpandMath(math));
+  manager.addNestedPass<func::FuncOp>(vector::createLowerVectorMultiReductionPass());
+  VectorTransferToSCFOptions transfers;
+  transfers.enableFullUnroll();
+  manager.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass(transfers));
+  manager.addPass(createLowerAffinePass());
+  manager.addPass(createSCFToControlFlowPass());
+  manager.addPass(memref::createExpandStridedMetadataPass());
+  manager.addPass(createLowerAffinePass());
+  ConvertVectorToLLVMPassOptions vectors;
+  vectors.vectorContractLowering = vector::VectorContractLowering::OuterProduct;
+  vectors.vectorTransposeLowering = vector::VectorTransposeLowering::Shuffle16x16;
+  vectors.x86Vector = target.vectorBits == 512;
+  manager.addPass(createConvertVectorToLLVMPass(vectors));
+  manager.addPass(createConvertMathToLLVMPass());
+  manager.addPass(createConvertMathToLibmPass());
+  manager.addPass(createUBToLLVMConversionPass());
+  manager.addPass(createArithToLLVMConversionPass());
+  manager.addPass(createConvertIndexToLLVMPass());
+  manager.addPass(createFinalizeMemRefToLLVMConversionPass());
+  manager.addPass(createConvertFuncToLLVMPass());
+  manager.addPass(createConvertControlFlowToLLVMPass());
+  manager.addPass(createReconcileUnrealizedCastsPass());
+  addCleanUp(manager);
+  manager.addPass(createBindHost());
+}
+
+} // namespace
+
+void buildLowerGQA(OpPassManager &manager, const LowerOptions &options, const Target &target) {
+  auto isPast = [&](Stage stage) { return options.stopAfter < stage; };
+  manager.addPass(createInlinerPass());
+  if (isPast(Stage::schedule))
+    return;
+  SelectScheduleOptions schedule;
+  schedule.vectorBits = target.vectorBits;
+  schedule.hasDot = target.hasDot;
+  schedule.tileG = options.tileG;
+  schedule.tileM = options.tileM;
+  schedule.tileN = options.tileN;
+  manager.addNestedPass<func::FuncOp>(createSelectSchedule(schedule));
+  if (isPast(Stage::entries))
+    return;
+  manager.addPass(createBuildEntries());
+  addCleanUp(manager);
+  if (isPast(Stage::tile))
+    return;
+  manager.addNestedPass<func::FuncOp>(createTileAttention());
+  addCleanUp(manager);
+  if (isPast(Stage::decompose))
+    return;
+  manager.addNestedPass<func::FuncOp>(createDecomposeAttention());
+  addCleanUp(manager);
+  if (isPast(Stage::registers))
+    return;
+  buildRegisters(manager, target);
+  if (isPast(Stage::bufferize))
+    return;
+  buildBufferize(manager);
+  if (isPast(Stage::outline))
+    return;
+  buildOutline(manager);
+  if (isPast(Stage::llvm))
+    return;
+  buildLLVM(manager, target);
+}
+
+void registerPipelines() {
+  PassPipelineRegistration<LowerOptions>("lower-gqa", "Attention to fused CPU code",
+                                         [](OpPassManager &manager, const LowerOptions &options) {
+                                           llvm::Expected<Target> target = Target::get(options.targetCpu);
+                                           if (!target)
+                                             llvm::report_fatal_error(target.takeError(), /*gen_crash_diag=*/false);
+                                           buildLowerGQA(manager, options, *target);
+                                         });
+}
+
+} // namespace mlir::gqa

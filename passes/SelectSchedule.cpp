@@ -1,0 +1,64 @@
+#include "passes/Passes.h"
+
+#include "dialect/AttentionDims.h"
+#include "dialect/GQADialect.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/Support/MathExtras.h"
+
+namespace mlir::gqa {
+#define GEN_PASS_DEF_SELECTSCHEDULE
+#include "passes/Passes.h.inc"
+
+namespace {
+
+/// Keys in one block: K, V and the scores of a block stay in the second-level cache beside the accumulators.
+constexpr int64_t kKeysPerBlock = 64;
+
+/// Keys in one partial result when few rows attend to many keys. A constant, so that results are the same bits on every
+/// machine; small enough to feed many cores, large enough that merging costs nothing.
+constexpr int64_t kKeysPerSplit = 512;
+
+/// Vectors of query rows in a tile; four of them times four rows of K or V fill half of the registers.
+constexpr int64_t kVectorsPerTile = 4;
+
+struct SelectSchedule : impl::SelectScheduleBase<SelectSchedule> {
+  using SelectScheduleBase::SelectScheduleBase;
+
+  void runOnOperation() override {
+    getOperation().walk([&](AttentionOp op) {
+      if (!op.getSchedule())
+        op.setScheduleAttr(select(op));
+    });
+  }
+
+private:
+  ScheduleAttr select(AttentionOp op) {
+    auto extent = [&](Dim dim) { return getStaticExtent(op.getMaps(), op.getOperands(), dim); };
+    int64_t vector = vectorBits / 32;
+    int64_t group = hasDim(op.getKeyMap(), Dim::g) ? 1 : extent(Dim::g);
+    int64_t rows = extent(Dim::m);
+    int64_t n = tileN ? tileN : kKeysPerBlock;
+
+    bool isShort = !ShapedType::isDynamic(rows) && group * rows <= kVectorsPerTile * vector;
+    int64_t g = isShort ? group : largestPowerOfTwoFactor(group, kVectorsPerTile);
+    int64_t m = isShort ? std::max<int64_t>(rows, 1) : kVectorsPerTile * vector / g;
+    if (tileG)
+      g = tileG;
+    if (tileM)
+      m = tileM;
+    int64_t split = isShort ? llvm::alignTo(kKeysPerSplit, n) : 0;
+    return ScheduleAttr::get(op.getContext(), Lanes::Row, g, m, llvm::alignTo(g * m, vector), n, split,
+                             /*dot=*/false);
+  }
+
+  static int64_t largestPowerOfTwoFactor(int64_t value, int64_t bound) {
+    int64_t factor = 1;
+    while (factor < bound && value % (2 * factor) == 0)
+      factor *= 2;
+    return factor;
+  }
+};
+
+} // namespace
+} // namespace mlir::gqa
