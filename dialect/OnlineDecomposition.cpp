@@ -38,14 +38,14 @@ struct Decomposer {
   }
 
   SmallVector<Value> decompose() {
-    MappedTensor scores = buildMaskedScores(buildProducts());
+    MappedTensor scores = buildScores(buildProducts());
 
-    MappedTensor newMax{buildRowMax(scores), max.map};
+    MappedTensor newMax{buildRowMax(builder, loc, scores, max), max.map};
     MappedTensor safeMax{buildSafeMax(builder, loc, newMax), max.map};
     MappedTensor weights{buildWeights(builder, loc, scores, safeMax), scores.map};
     MappedTensor rescale{buildWeights(builder, loc, max, safeMax), max.map};
 
-    Value newSum = buildAccumulate(weights, {buildProduct(sum, rescale), sum.map});
+    Value newSum = buildAccumulate(builder, loc, weights, {buildProduct(sum, rescale), sum.map});
     Value newAcc = buildWeightedValues(weights, {buildProduct(acc, rescale), acc.map});
     return {newAcc, newMax.tensor, newSum};
   }
@@ -84,24 +84,6 @@ private:
     });
   }
 
-  /// init + the sum of `input` over what `init` does not list.
-  Value buildAccumulate(MappedTensor input, MappedTensor init) {
-    return buildGeneric(builder, loc, input, init, [](OpBuilder &b, Location l, ValueRange args) -> Value {
-      return arith::AddFOp::create(b, l, args[1], args[0]);
-    });
-  }
-
-  /// init + lhs * rhs, summed over what `init` does not list; half types are widened on the way.
-  Value buildContraction(MappedTensor lhs, MappedTensor rhs, MappedTensor init) {
-    auto widen = [](OpBuilder &b, Location l, Value value) -> Value {
-      return value.getType().isF32() ? value : Value(arith::ExtFOp::create(b, l, b.getF32Type(), value));
-    };
-    return buildGeneric(builder, loc, {lhs, rhs}, init, [&](OpBuilder &b, Location l, ValueRange args) -> Value {
-      Value product = arith::MulFOp::create(b, l, widen(b, l, args[0]), widen(b, l, args[1]));
-      return arith::AddFOp::create(b, l, args[2], product);
-    });
-  }
-
   /// Query times key, scaled by getScoreFactor(); in `scoreMap`.
   MappedTensor buildProducts() {
     MappedTensor query = buildConverted({op.getQuery(), op.getQueryMap()}, getTiledQueryMap(), getScoreFactor(options));
@@ -109,71 +91,25 @@ private:
     if (rowsInLanes)
       key = buildConverted(key, key.map, /*factor=*/1.0);
     Value zero = buildEmptyF32(builder, loc, scoreMap, {query, key}, 0.0);
-    return {buildContraction(key, query, {zero, scoreMap}), scoreMap};
+    return {buildContraction(builder, loc, key, query, {zero, scoreMap}), scoreMap};
   }
 
   /// Softcap, bias and masks, written over the products.
-  MappedTensor buildMaskedScores(MappedTensor products) {
-    if (!options.softcap && !op.getBias() && !op.getMask() && !op.getKvLen() && !op.isMaskedByPosition())
-      return products;
-    SmallVector<MappedTensor> inputs;
-    auto addInput = [&](Value tensor, MutableOperandRange range) -> std::optional<unsigned> {
-      if (!tensor)
-        return std::nullopt;
-      inputs.push_back({tensor, op.getMap(*range.begin())});
-      return inputs.size() - 1;
+  MappedTensor buildScores(MappedTensor products) {
+    auto mapped = [&](Value tensor, MutableOperandRange range) -> std::optional<MappedTensor> {
+      return tensor ? std::optional(MappedTensor{tensor, op.getMap(*range.begin())}) : std::nullopt;
     };
-    std::optional<unsigned> bias = addInput(op.getBias(), op.getBiasMutable());
-    std::optional<unsigned> mask = addInput(op.getMask(), op.getMaskMutable());
-    std::optional<unsigned> kvLen = addInput(op.getKvLen(), op.getKvLenMutable());
-    std::optional<unsigned> positions = addInput(op.getPositions(), op.getPositionsMutable());
-    unsigned keyLoop = *getDimPosition(scoreMap, Dim::n);
-
-    Value scores =
-        buildGeneric(builder, loc, inputs, products, [&](OpBuilder &b, Location l, ValueRange args) -> Value {
-          Value score = buildScore(b, l, args.back(), options, /*isProductScaled=*/true, bias ? args[*bias] : Value());
-          Value visible =
-              buildVisible(b, l, keyLoop, kvLen ? args[*kvLen] : Value(), positions ? args[*positions] : Value());
-          if (mask)
-            visible = buildAnd(b, l, visible, buildTruth(b, l, args[*mask]));
-          if (!visible)
-            return score;
-          Value negInf = arith::ConstantOp::create(b, l, b.getF32FloatAttr(-std::numeric_limits<float>::infinity()));
-          return arith::SelectOp::create(b, l, visible, score, negInf);
-        });
-    return {scores, scoreMap};
-  }
-
-  Value buildVisible(OpBuilder &b, Location l, unsigned keyLoop, Value kvLen, Value row) {
-    if (!kvLen && !row)
-      return {};
-    Value key = linalg::IndexOp::create(b, l, keyLoop);
-    if (op.getKeyStart())
-      key = arith::AddIOp::create(b, l, key, op.getKeyStart());
-    key = arith::IndexCastOp::create(b, l, b.getI32Type(), key);
+    ScoreOperands operands;
+    operands.bias = mapped(op.getBias(), op.getBiasMutable());
+    operands.mask = mapped(op.getMask(), op.getMaskMutable());
+    operands.kvLen = mapped(op.getKvLen(), op.getKvLenMutable());
+    operands.positions = mapped(op.getPositions(), op.getPositionsMutable());
+    operands.keyStart = op.getKeyStart();
     MaskOptions mask;
-    mask.kvLen = kvLen;
     mask.causal = op.getCausal();
     mask.windowLeft = op.getWindowLeft();
     mask.windowRight = op.getWindowRight();
-    return buildIsVisible(b, l, key, row, mask);
-  }
-
-  static Value buildAnd(OpBuilder &b, Location l, Value lhs, Value rhs) {
-    return lhs ? Value(arith::AndIOp::create(b, l, lhs, rhs)) : rhs;
-  }
-
-  static Value buildTruth(OpBuilder &b, Location l, Value value) {
-    if (value.getType().isInteger(1))
-      return value;
-    Value zero = arith::ConstantOp::create(b, l, b.getIntegerAttr(value.getType(), 0));
-    return arith::CmpIOp::create(b, l, arith::CmpIPredicate::ne, value, zero);
-  }
-
-  Value buildRowMax(MappedTensor scores) {
-    return buildGeneric(builder, loc, scores, max, [](OpBuilder &b, Location l, ValueRange args) -> Value {
-      return gqa::buildMax(b, l, args[1], args[0]);
-    });
+    return {buildMaskedScores(builder, loc, products, options, operands, mask), scoreMap};
   }
 
   /// init + weights * value.
@@ -181,7 +117,7 @@ private:
     MappedTensor value{op.getValue(), op.getValueMap()};
     if (rowsInLanes)
       value = buildConverted(value, value.map, /*factor=*/1.0);
-    return buildContraction(value, weights, init);
+    return buildContraction(builder, loc, value, weights, init);
   }
 
   OpBuilder &builder;

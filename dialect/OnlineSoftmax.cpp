@@ -102,6 +102,19 @@ Value buildEmptyF32(OpBuilder &builder, Location loc, AffineMap map, ArrayRef<Ma
   return linalg::FillOp::create(builder, loc, buildF32(builder, loc, *value), empty).getResult(0);
 }
 
+Value buildContraction(OpBuilder &builder, Location loc, MappedTensor lhs, MappedTensor rhs, MappedTensor init) {
+  return buildGeneric(builder, loc, {lhs, rhs}, init, [](OpBuilder &b, Location l, ValueRange args) -> Value {
+    Value product = arith::MulFOp::create(b, l, toF32(b, l, args[0]), toF32(b, l, args[1]));
+    return arith::AddFOp::create(b, l, args[2], product);
+  });
+}
+
+Value buildAccumulate(OpBuilder &builder, Location loc, MappedTensor input, MappedTensor init) {
+  return buildGeneric(builder, loc, input, init, [](OpBuilder &b, Location l, ValueRange args) -> Value {
+    return arith::AddFOp::create(b, l, args[1], args[0]);
+  });
+}
+
 double getScoreFactor(const ScoreOptions &options) {
   return options.softcap ? options.scale / *options.softcap : options.scale * log2e;
 }
@@ -141,6 +154,56 @@ Value buildIsVisible(OpBuilder &builder, Location loc, Value key, Value row, con
   if (options.windowRight)
     require(arith::CmpIPredicate::sle, key, shifted(*options.windowRight));
   return visible;
+}
+
+/// Whether an element of a mask, i1 or i8, lets its key be seen.
+static Value buildTruth(OpBuilder &builder, Location loc, Value value) {
+  if (value.getType().isInteger(1))
+    return value;
+  Value zero = arith::ConstantOp::create(builder, loc, builder.getIntegerAttr(value.getType(), 0));
+  return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, value, zero);
+}
+
+Value buildMaskedScores(OpBuilder &builder, Location loc, MappedTensor products, const ScoreOptions &options,
+                        const ScoreOperands &operands, MaskOptions mask) {
+  SmallVector<MappedTensor> inputs;
+  auto addInput = [&](const std::optional<MappedTensor> &operand) -> std::optional<unsigned> {
+    if (!operand)
+      return std::nullopt;
+    inputs.push_back(*operand);
+    return inputs.size() - 1;
+  };
+  std::optional<unsigned> biasInput = addInput(operands.bias), maskInput = addInput(operands.mask);
+  std::optional<unsigned> kvLenInput = addInput(operands.kvLen), rowInput = addInput(operands.positions);
+  if (!options.softcap && inputs.empty())
+    return products.tensor;
+
+  auto buildKey = [&](OpBuilder &b, Location l) -> Value {
+    Value key = linalg::IndexOp::create(b, l, *getDimPosition(products.map, Dim::n));
+    if (operands.keyStart)
+      key = arith::AddIOp::create(b, l, key, operands.keyStart);
+    return arith::IndexCastOp::create(b, l, b.getI32Type(), key);
+  };
+  return buildGeneric(builder, loc, inputs, products, [&](OpBuilder &b, Location l, ValueRange args) -> Value {
+    auto get = [&](std::optional<unsigned> input) { return input ? args[*input] : Value(); };
+    Value score = buildScore(b, l, args.back(), options, /*isProductScaled=*/true, get(biasInput));
+    Value visible;
+    mask.kvLen = get(kvLenInput);
+    if (kvLenInput || rowInput)
+      visible = buildIsVisible(b, l, buildKey(b, l), get(rowInput), mask);
+    if (maskInput) {
+      Value truth = buildTruth(b, l, args[*maskInput]);
+      visible = visible ? Value(arith::AndIOp::create(b, l, visible, truth)) : truth;
+    }
+    if (!visible)
+      return score;
+    return arith::SelectOp::create(b, l, visible, score, buildF32(b, l, -kInfinity));
+  });
+}
+
+Value buildRowMax(OpBuilder &builder, Location loc, MappedTensor scores, MappedTensor max) {
+  return buildGeneric(builder, loc, scores, max,
+                      [](OpBuilder &b, Location l, ValueRange args) { return buildMax(b, l, args[1], args[0]); });
 }
 
 Value buildMax(OpBuilder &builder, Location loc, Value lhs, Value rhs) {

@@ -28,6 +28,12 @@ Value buildGeneric(OpBuilder &builder, Location loc, ArrayRef<MappedTensor> inpu
 Value buildEmptyF32(OpBuilder &builder, Location loc, AffineMap map, ArrayRef<MappedTensor> like,
                     std::optional<double> value = std::nullopt);
 
+/// init + lhs * rhs, summed over what `init` does not list; half types are widened on the way.
+Value buildContraction(OpBuilder &builder, Location loc, MappedTensor lhs, MappedTensor rhs, MappedTensor init);
+
+/// init + the sum of `input` over what `init` does not list.
+Value buildAccumulate(OpBuilder &builder, Location loc, MappedTensor input, MappedTensor init);
+
 /// What turns a dot product into a score.
 struct ScoreOptions {
   double scale = 1.0;
@@ -52,6 +58,17 @@ struct MaskOptions {
 /// The i1 that says whether the row at position `row` may see the key at position `key` (both i32); null if always.
 Value buildIsVisible(OpBuilder &builder, Location loc, Value key, Value row, const MaskOptions &options);
 
+/// What scores are made of beside the products of query and key. `positions` are those of the rows, i32; key n of the
+/// scores has position n + keyStart. Causal masks and windows need positions.
+struct ScoreOperands {
+  std::optional<MappedTensor> bias, mask, kvLen, positions;
+  Value keyStart;
+};
+
+/// Softcap, bias and masks, written over `products`, which carry getScoreFactor(). `mask.kvLen` is not used.
+Value buildMaskedScores(OpBuilder &builder, Location loc, MappedTensor products, const ScoreOptions &options,
+                        const ScoreOperands &operands, MaskOptions mask);
+
 /// The state of a running softmax: acc has the dimensions of the rows and dv, max and sum those of the rows.
 struct SoftmaxState {
   MappedTensor acc, max, sum;
@@ -64,6 +81,9 @@ SoftmaxState buildInitialState(OpBuilder &builder, Location loc, AffineMap accMa
 /// The larger of two running maxima. A NaN score leaves the maximum as it is and shows in the weights, so the cheap
 /// form that does not order NaN is enough.
 Value buildMax(OpBuilder &builder, Location loc, Value lhs, Value rhs);
+
+/// The larger of `max` and each row's largest score.
+Value buildRowMax(OpBuilder &builder, Location loc, MappedTensor scores, MappedTensor max);
 
 /// Weights relative to a maximum: `newMax` with -inf taken as 0, so that exponents of rows without keys stay finite.
 Value buildSafeMax(OpBuilder &builder, Location loc, MappedTensor max);

@@ -130,4 +130,14 @@ def BindHost : Pass<"gqa-bind-host", "::mlir::ModuleOp"> {
   let dependentDialects = ["LLVM::LLVMDialect"];
 }
 
+def UnfuseAttention : Pass<"gqa-unfuse-attention", "::mlir::func::FuncOp"> {
+  let summary = "gqa.attention spelled out: repeated K/V, all scores, softmax, second product";
+  let description = [{
+    The baseline that fused attention is compared with, and the meaning of the op in upstream ops: key and value are
+    repeated in memory for every query head, scores exist whole as `[b, hkv, g, m, n]`, and the softmax and the second
+    product follow. Value rows beyond `kv_len` become 0 in the copy, so nothing there reaches a result.
+  }];
+  let dependentDialects = ["arith::ArithDialect", "linalg::LinalgDialect", "math::MathDialect", "tensor::TensorDialect"];
+}
+
 #endif // GQA_PASSES_TD
