@@ -1,7 +1,7 @@
 """The shell tests: everything in test/ except unit/, which has a configuration of its own.
 
 Tools are found through PATH, so a RUN line reads `gqa-opt %s | FileCheck %s`. Files in a directory `Inputs` are not
-tests. Substitutions: %cmake, %cc, %cxx, %python, %source_root, %binary_root.
+tests. Substitutions: %cmake, %cc, %cxx, %python, %llvm_libs, %source_root, %binary_root.
 """
 
 import os
@@ -36,6 +36,7 @@ config.substitutions += [
     ("%cc", config.gqa_c_compiler),
     ("%cxx", config.gqa_cxx_compiler),
     ("%python", config.gqa_python),
+    ("%llvm_libs", os.path.join(config.gqa_llvm_tools_dir, "..", "lib")),
     ("%source_root", config.gqa_source_root),
     ("%binary_root", config.gqa_binary_root),
 ]
