@@ -4,11 +4,13 @@ Usage: update_pipeline.py PAGE GQA_OPT [--check]
 
 Before a code block, the page says in a comment where its text comes from:
 
-    <!-- input: FILE -->            the file, without its comment lines
-    <!-- stage: FILE OPTIONS -->    what `gqa-opt FILE OPTIONS` prints
-    <!-- stage: FILE OPTIONS | from /REGEX/ to /REGEX/ -->     of that, the lines from one match to the next, inclusive
+    <!-- input: FILE -->                                      the file, without its comment lines
+    <!-- stage: FILE OPTIONS -->                              what `gqa-opt FILE OPTIONS` prints
+    <!-- stage: FILE OPTIONS | from /REGEX/ to /REGEX/ -->    of that, the lines from one match to the next, inclusive
+    <!-- stage: FILE OPTIONS | around /REGEX/ up N -->        of that, the N-th operation with a region around a match
 
-FILE is relative to the repository's root. The prose between the blocks is written by hand and left alone.
+FILE is relative to the repository's root. Excerpts have affine maps written out, since the aliases are defined
+elsewhere. The prose between the blocks is written by hand and left alone.
 """
 
 import difflib
@@ -19,7 +21,8 @@ import subprocess
 import sys
 
 BLOCK = re.compile(r"(<!-- (input|stage): (.*?) -->\n```mlir\n)(.*?)(```\n)", re.DOTALL)
-EXCERPT = re.compile(r"(.*?) \| from /(.*)/ to /(.*)/$")
+FROM_TO = re.compile(r"from /(.*)/ to /(.*)/$")
+AROUND = re.compile(r"around /(.*)/ up (\d+)$")
 
 
 class PageError(Exception):
@@ -32,17 +35,47 @@ def without_comments(text):
     return "\n".join(lines).strip("\n") + "\n"
 
 
-def excerpt(text, first, last):
-    """The lines of `text` from the first that matches `first` to the next that matches `last`, unindented, inclusive."""
-    lines = text.splitlines()
-    starts = [i for i, line in enumerate(lines) if re.search(first, line)]
-    if not starts:
-        raise PageError(f"no line matches /{first}/")
-    ends = [i for i in range(starts[0], len(lines)) if re.search(last, lines[i])]
-    if not ends:
-        raise PageError(f"no line after /{first}/ matches /{last}/")
-    picked = lines[starts[0] : ends[0] + 1]
-    indent = min(len(line) - len(line.lstrip()) for line in picked if line.strip())
+def first_match(lines, regex, start=0):
+    for i in range(start, len(lines)):
+        if re.search(regex, lines[i]):
+            return i
+    raise PageError(f"no line matches /{regex}/")
+
+
+def indentation(line):
+    return len(line) - len(line.lstrip())
+
+
+def enclosing(lines, index, levels):
+    """The first and last line of the operation that is `levels` regions around line `index`."""
+    begin = index
+    for _ in range(levels):
+        depth = indentation(lines[begin])
+        # `^bb0` labels stand left of the body that they begin, and operands of a long op right of it.
+        begin = next(i for i in range(begin - 1, -1, -1) if indentation(lines[i]) < depth and lines[i].endswith("{"))
+    depth = indentation(lines[begin])
+    end = next(i for i in range(begin + 1, len(lines)) if indentation(lines[i]) == depth and lines[i].lstrip()[0] == "}")
+    return begin, end
+
+
+def with_maps_inlined(text):
+    """`text` without its `#map` aliases: every use is replaced by the affine map."""
+    maps = dict(re.findall(r"^(#map\d*) = (affine_map<.*>)$", text, re.MULTILINE))
+    return re.sub(r"#map\d*\b", lambda use: maps[use.group()], re.sub(r"^#map\d* = .*\n", "", text, flags=re.MULTILINE))
+
+
+def excerpt(text, bounds):
+    """The lines of `text` that `bounds` names (`from ... to ...` or `around ... up ...`), unindented."""
+    lines = with_maps_inlined(text).splitlines()
+    if match := FROM_TO.match(bounds):
+        begin = first_match(lines, match.group(1))
+        end = first_match(lines, match.group(2), begin)
+    elif match := AROUND.match(bounds):
+        begin, end = enclosing(lines, first_match(lines, match.group(1)), int(match.group(2)))
+    else:
+        raise PageError(f"expected 'from /R/ to /R/' or 'around /R/ up N', got '{bounds}'")
+    picked = lines[begin : end + 1]
+    indent = min(indentation(line) for line in picked if line.strip())
     return "\n".join(line[indent:] for line in picked) + "\n"
 
 
@@ -51,12 +84,11 @@ def block_text(kind, source, gqa_opt, root):
     if kind == "input":
         with open(os.path.join(root, source)) as file:
             return without_comments(file.read())
-    match = EXCERPT.match(source)
-    command, bounds = (match.group(1), match.groups()[1:]) if match else (source, None)
+    command, _, bounds = source.partition(" | ")
     result = subprocess.run([gqa_opt, *shlex.split(command)], cwd=root, capture_output=True, text=True)
     if result.returncode != 0:
         raise PageError(f"gqa-opt {command}: {result.stderr.strip()}")
-    return excerpt(result.stdout, *bounds) if bounds else result.stdout.strip("\n") + "\n"
+    return excerpt(result.stdout, bounds) if bounds else result.stdout.strip("\n") + "\n"
 
 
 def updated(page, gqa_opt, root):
