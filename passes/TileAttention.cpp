@@ -103,8 +103,8 @@ private:
       setTask(ids.drop_back());
       OpFoldResult begin = math.mul(ids.back(), schedule.getSplit());
       SoftmaxState state = buildKeyLoops(begin, math.add(begin, schedule.getSplit()));
-      for (auto [tensor, destination] :
-           llvm::zip_equal(ArrayRef<Value>{state.acc.tensor, state.max.tensor, state.sum.tensor}, destinations))
+      Value tensors[] = {state.acc.tensor, state.max.tensor, state.sum.tensor};
+      for (auto [tensor, destination] : llvm::zip_equal(tensors, destinations))
         insertPartial(tensor, destination, ids);
     });
 
