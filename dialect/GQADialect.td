@@ -29,7 +29,8 @@ def GQA_Dialect : Dialect {
     has, in its memory order: `query(%q[b, m, hkv, g, dqk] : ...)` is a `[B, S, H, D]` tensor seen with its heads
     expanded; a key that does not list `g` is shared by the group. A dimension that no operand lists has extent 1.
   }];
-  let dependentDialects = ["arith::ArithDialect", "linalg::LinalgDialect", "math::MathDialect", "tensor::TensorDialect"];
+  let dependentDialects = ["arith::ArithDialect", "bufferization::BufferizationDialect", "linalg::LinalgDialect",
+                           "math::MathDialect", "scf::SCFDialect", "tensor::TensorDialect"];
   let useDefaultAttributePrinterParser = 1;
 }
 

@@ -22,6 +22,9 @@ using namespace mlir::gqa;
 
 namespace {
 
+/// Lanes of the partial sums of a dot product along the head dimension.
+constexpr int64_t kDotLanes = 16;
+
 /// Emits the steps of one decomposition.
 struct Decomposer {
   Decomposer(OpBuilder &builder, OnlineAttentionOp op) : builder(builder), loc(op.getLoc()), op(op) {
@@ -40,14 +43,17 @@ struct Decomposer {
   SmallVector<Value> decompose() {
     MappedTensor scores = buildScores(buildProducts());
 
-    MappedTensor newMax{buildRowMax(builder, loc, scores, max), max.map};
+    MappedTensor blockMax{buildBlockMax(scores), max.map};
+    MappedTensor newMax{buildRowMax(builder, loc, max, blockMax), max.map};
     MappedTensor safeMax{buildSafeMax(builder, loc, newMax), max.map};
     MappedTensor weights{buildWeights(builder, loc, scores, safeMax), scores.map};
     MappedTensor rescale{buildWeights(builder, loc, max, safeMax), max.map};
 
     Value newSum = buildAccumulate(builder, loc, weights, {buildProduct(sum, rescale), sum.map});
     Value newAcc = buildWeightedValues(weights, {buildProduct(acc, rescale), acc.map});
-    return {newAcc, newMax.tensor, newSum};
+    // The rescaling factors have taken the old maximum's place; the new one returns there, so that the state stays
+    // where it is from block to block.
+    return {newAcc, buildStore(builder, loc, newMax.tensor, rescale.tensor), newSum};
   }
 
 private:
@@ -88,10 +94,67 @@ private:
   MappedTensor buildProducts() {
     MappedTensor query = buildConverted({op.getQuery(), op.getQueryMap()}, getTiledQueryMap(), getScoreFactor(options));
     MappedTensor key{op.getKey(), op.getKeyMap()};
-    if (rowsInLanes)
-      key = buildConverted(key, key.map, /*factor=*/1.0);
+    if (!rowsInLanes)
+      return buildDotProducts(query, key);
+    key = buildConverted(key, key.map, /*factor=*/1.0);
     Value zero = buildEmptyF32(builder, loc, scoreMap, {query, key}, 0.0);
     return {buildContraction(builder, loc, key, query, {zero, scoreMap}), scoreMap};
+  }
+
+  /// Scores [rows, n] as dot products along the head dimension, in two steps: partial sums in kDotLanes lanes, and
+  /// their sum. Head dimensions that lanes do not divide are summed in one step.
+  MappedTensor buildDotProducts(MappedTensor query, MappedTensor key) {
+    int64_t extent = getStaticExtent({key.map}, key.tensor, Dim::dqk);
+    SmallVector<Dim> queryDims = getDims(query.map), keyDims = getDims(key.map);
+    bool hasPlainDims =
+        queryDims == SmallVector<Dim>{Dim::m, Dim::dqk} && keyDims == SmallVector<Dim>{Dim::n, Dim::dqk};
+    if (!hasPlainDims || extent % kDotLanes != 0) {
+      Value zero = buildEmptyF32(builder, loc, scoreMap, {query, key}, 0.0);
+      return {buildContraction(builder, loc, key, query, {zero, scoreMap}), scoreMap};
+    }
+    // Loops (m, n, lane, step); the head dimension is step * kDotLanes + lane.
+    AffineExpr m, n, lane, step;
+    bindDims(op.getContext(), m, n, lane, step);
+    auto map = [&](ArrayRef<AffineExpr> results) { return AffineMap::get(4, 0, results, op.getContext()); };
+    Value queryLanes = splitLanes(query.tensor), keyLanes = splitLanes(key.tensor);
+    int64_t rows = cast<RankedTensorType>(query.tensor.getType()).getDimSize(0);
+    int64_t keys = cast<RankedTensorType>(key.tensor.getType()).getDimSize(0);
+    Value zero = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(0.0));
+    auto buildZeros = [&](ArrayRef<int64_t> sizes) {
+      Value empty = tensor::EmptyOp::create(builder, loc, sizes, builder.getF32Type());
+      return linalg::FillOp::create(builder, loc, zero, empty).getResult(0);
+    };
+    using utils::IteratorType;
+    auto partial = linalg::GenericOp::create(
+        builder, loc, RankedTensorType::get({rows, keys, kDotLanes}, builder.getF32Type()),
+        ValueRange{queryLanes, keyLanes}, buildZeros({rows, keys, kDotLanes}),
+        ArrayRef<AffineMap>{map({m, step, lane}), map({n, step, lane}), map({m, n, lane})},
+        ArrayRef{IteratorType::parallel, IteratorType::parallel, IteratorType::parallel, IteratorType::reduction},
+        [&](OpBuilder &b, Location l, ValueRange args) {
+          Value product = arith::MulFOp::create(b, l, widen(b, l, args[0]), widen(b, l, args[1]));
+          linalg::YieldOp::create(b, l, arith::AddFOp::create(b, l, args[2], product).getResult());
+        });
+    AffineMap all = builder.getMultiDimIdentityMap(3);
+    auto sum = linalg::GenericOp::create(
+        builder, loc, RankedTensorType::get({rows, keys}, builder.getF32Type()), partial.getResult(0),
+        buildZeros({rows, keys}), ArrayRef<AffineMap>{all, all.getMajorSubMap(2)},
+        ArrayRef{IteratorType::parallel, IteratorType::parallel, IteratorType::reduction},
+        [&](OpBuilder &b, Location l, ValueRange args) {
+          linalg::YieldOp::create(b, l, arith::AddFOp::create(b, l, args[1], args[0]).getResult());
+        });
+    return {sum.getResult(0), scoreMap};
+  }
+
+  /// [rows, d] -> [rows, d / kDotLanes, kDotLanes].
+  Value splitLanes(Value tensor) {
+    auto type = cast<RankedTensorType>(tensor.getType());
+    int64_t extent = type.getDimSize(1);
+    auto split = RankedTensorType::get({type.getDimSize(0), extent / kDotLanes, kDotLanes}, type.getElementType());
+    return tensor::ExpandShapeOp::create(builder, loc, split, tensor, ArrayRef<ReassociationIndices>{{0}, {1, 2}});
+  }
+
+  static Value widen(OpBuilder &b, Location l, Value value) {
+    return value.getType().isF32() ? value : Value(arith::ExtFOp::create(b, l, b.getF32Type(), value));
   }
 
   /// Softcap, bias and masks, written over the products.
@@ -110,6 +173,12 @@ private:
     mask.windowLeft = op.getWindowLeft();
     mask.windowRight = op.getWindowRight();
     return {buildMaskedScores(builder, loc, products, options, operands, mask), scoreMap};
+  }
+
+  /// The maximum of each row of scores.
+  Value buildBlockMax(MappedTensor scores) {
+    Value negInf = buildEmptyF32(builder, loc, max.map, max, -std::numeric_limits<double>::infinity());
+    return buildRowMax(builder, loc, scores, {negInf, max.map});
   }
 
   /// init + weights * value.

@@ -3,6 +3,7 @@
 #include "dialect/AttentionDims.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -201,16 +202,6 @@ Value buildMaskedScores(OpBuilder &builder, Location loc, MappedTensor products,
   });
 }
 
-Value buildRowMax(OpBuilder &builder, Location loc, MappedTensor scores, MappedTensor max) {
-  return buildGeneric(builder, loc, scores, max,
-                      [](OpBuilder &b, Location l, ValueRange args) { return buildMax(b, l, args[1], args[0]); });
-}
-
-Value buildMax(OpBuilder &builder, Location loc, Value lhs, Value rhs) {
-  auto flags = arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
-  return arith::MaxNumFOp::create(builder, loc, lhs, rhs, flags);
-}
-
 SoftmaxState buildInitialState(OpBuilder &builder, Location loc, AffineMap accMap, AffineMap maxMap,
                                ArrayRef<OpFoldResult> accSizes, ArrayRef<OpFoldResult> maxSizes) {
   auto fill = [&](AffineMap map, ArrayRef<OpFoldResult> sizes, double value) -> MappedTensor {
@@ -268,12 +259,23 @@ FinalResults buildFinalResults(OpBuilder &builder, Location loc, const SoftmaxSt
   return results;
 }
 
-SoftmaxState buildMergeStep(OpBuilder &builder, Location loc, const SoftmaxState &state, const SoftmaxState &other) {
-  Value newMax = buildGeneric(builder, loc, other.max, state.max, [](OpBuilder &b, Location l, ValueRange args) {
-    return buildMax(b, l, args[1], args[0]);
+Value buildRowMax(OpBuilder &builder, Location loc, MappedTensor values, MappedTensor init) {
+  return buildGeneric(builder, loc, values, init, [](OpBuilder &b, Location l, ValueRange args) -> Value {
+    auto flags = arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
+    return arith::MaxNumFOp::create(b, l, args[1], args[0], flags);
   });
+}
+
+Value buildStore(OpBuilder &builder, Location loc, Value source, Value destination) {
+  return bufferization::MaterializeInDestinationOp::create(builder, loc, source, destination).getResult();
+}
+
+SoftmaxState buildMergeStep(OpBuilder &builder, Location loc, const SoftmaxState &state, const SoftmaxState &other) {
   AffineMap rows = state.max.map;
-  MappedTensor safeMax{buildSafeMax(builder, loc, {newMax, rows}), rows};
+  MappedTensor negInf{buildEmptyF32(builder, loc, rows, state.max, -kInfinity), rows};
+  MappedTensor otherMax{buildRowMax(builder, loc, other.max, negInf), rows};
+  MappedTensor newMax{buildRowMax(builder, loc, state.max, otherMax), rows};
+  MappedTensor safeMax{buildSafeMax(builder, loc, newMax), rows};
   MappedTensor stateWeight{buildWeights(builder, loc, state.max, safeMax), rows};
   MappedTensor otherWeight{buildWeights(builder, loc, other.max, safeMax), rows};
 
@@ -285,7 +287,8 @@ SoftmaxState buildMergeStep(OpBuilder &builder, Location loc, const SoftmaxState
                                 });
     return {merged, mine.map};
   };
-  return {mergeWeighted(state.acc, other.acc), {newMax, rows}, mergeWeighted(state.sum, other.sum)};
+  MappedTensor acc = mergeWeighted(state.acc, other.acc), sum = mergeWeighted(state.sum, other.sum);
+  return {acc, {buildStore(builder, loc, newMax.tensor, stateWeight.tensor), rows}, sum};
 }
 
 SoftmaxState buildMerge(OpBuilder &builder, Location loc, const SoftmaxState &partial, const SoftmaxState &init) {

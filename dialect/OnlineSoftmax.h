@@ -78,12 +78,9 @@ struct SoftmaxState {
 SoftmaxState buildInitialState(OpBuilder &builder, Location loc, AffineMap accMap, AffineMap maxMap,
                                ArrayRef<OpFoldResult> accSizes, ArrayRef<OpFoldResult> maxSizes);
 
-/// The larger of two running maxima. A NaN score leaves the maximum as it is and shows in the weights, so the cheap
-/// form that does not order NaN is enough.
-Value buildMax(OpBuilder &builder, Location loc, Value lhs, Value rhs);
-
-/// The larger of `max` and each row's largest score.
-Value buildRowMax(OpBuilder &builder, Location loc, MappedTensor scores, MappedTensor max);
+/// The maxima of `init` and of `values` over what `init` does not list, written over `init`. A NaN score leaves the
+/// maximum as it is and shows in the weights, so the cheap form that does not order NaN is enough.
+Value buildRowMax(OpBuilder &builder, Location loc, MappedTensor values, MappedTensor init);
 
 /// Weights relative to a maximum: `newMax` with -inf taken as 0, so that exponents of rows without keys stay finite.
 Value buildSafeMax(OpBuilder &builder, Location loc, MappedTensor max);
@@ -98,6 +95,10 @@ struct FinalResults {
 };
 FinalResults buildFinalResults(OpBuilder &builder, Location loc, const SoftmaxState &state,
                                std::optional<MappedTensor> sink, MappedTensor output, std::optional<MappedTensor> lse);
+
+/// `source`, stored where `destination` lives. Keeps a loop's state in one place when its old value is needed until the
+/// end, which a copy would not: copies of whole tensors fold away.
+Value buildStore(OpBuilder &builder, Location loc, Value source, Value destination);
 
 /// The state of the union of two disjoint ranges of keys, written over `state`.
 SoftmaxState buildMergeStep(OpBuilder &builder, Location loc, const SoftmaxState &state, const SoftmaxState &other);

@@ -26,8 +26,8 @@ def TileAttention : Pass<"gqa-tile-attention", "::mlir::func::FuncOp"> {
     nothing is masked by position run in a loop of their own. Tiles are static: what sticks out of a tensor is padded,
     and the padding masked or dropped.
   }];
-  let dependentDialects = ["affine::AffineDialect", "arith::ArithDialect", "linalg::LinalgDialect",
-                           "scf::SCFDialect", "tensor::TensorDialect"];
+  let dependentDialects = ["affine::AffineDialect", "arith::ArithDialect", "bufferization::BufferizationDialect",
+                           "linalg::LinalgDialect", "scf::SCFDialect", "tensor::TensorDialect"];
 }
 
 def DecomposeAttention : Pass<"gqa-decompose-attention", "::mlir::func::FuncOp"> {
@@ -37,7 +37,8 @@ def DecomposeAttention : Pass<"gqa-decompose-attention", "::mlir::func::FuncOp">
     linalg ops in the layouts that the tile's operands have, then moves what depends on the query alone out of the loop
     over key blocks.
   }];
-  let dependentDialects = ["arith::ArithDialect", "linalg::LinalgDialect", "math::MathDialect", "tensor::TensorDialect"];
+  let dependentDialects = ["arith::ArithDialect", "bufferization::BufferizationDialect", "linalg::LinalgDialect",
+                           "math::MathDialect", "scf::SCFDialect", "tensor::TensorDialect"];
 }
 
 def TileToRegisters : Pass<"gqa-tile-to-registers", "::mlir::func::FuncOp"> {
@@ -65,7 +66,7 @@ def VectorizeTiles : Pass<"gqa-vectorize-tiles", "::mlir::func::FuncOp"> {
     Vectorises linalg ops of static shape on tensors, folds tensor subsets into vector transfers, forms contractions,
     and hoists the accumulators of reduction loops out of them.
   }];
-  let dependentDialects = ["vector::VectorDialect"];
+  let dependentDialects = ["arith::ArithDialect", "math::MathDialect", "vector::VectorDialect"];
 }
 
 def ExpandMath : Pass<"gqa-expand-math", "::mlir::func::FuncOp"> {
@@ -104,6 +105,11 @@ def StackBuffers : Pass<"gqa-stack-buffers", "::mlir::func::FuncOp"> {
     Option<"maxBytes", "max-bytes", "int64_t", "1048576", "largest buffer that may live on the stack">,
   ];
   let dependentDialects = ["memref::MemRefDialect"];
+}
+
+def LowerVectors : Pass<"gqa-lower-vectors", "::mlir::func::FuncOp"> {
+  let summary = "reductions of vectors become one-dimensional, transfers of one element become loads";
+  let dependentDialects = ["memref::MemRefDialect", "vector::VectorDialect"];
 }
 
 def ExpandCopies : Pass<"gqa-expand-copies", "::mlir::func::FuncOp"> {

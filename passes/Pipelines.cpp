@@ -58,7 +58,7 @@ void buildLLVM(OpPassManager &manager, const Target &target) {
   ExpandMathOptions math;
   math.hasScale = target.hasScale;
   manager.addNestedPass<func::FuncOp>(createExpandMath(math));
-  manager.addNestedPass<func::FuncOp>(vector::createLowerVectorMultiReductionPass());
+  manager.addNestedPass<func::FuncOp>(createLowerVectors());
   VectorTransferToSCFOptions transfers;
   transfers.enableFullUnroll();
   manager.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass(transfers));
@@ -69,6 +69,7 @@ void buildLLVM(OpPassManager &manager, const Target &target) {
   ConvertVectorToLLVMPassOptions vectors;
   vectors.vectorContractLowering = vector::VectorContractLowering::OuterProduct;
   vectors.vectorTransposeLowering = vector::VectorTransposeLowering::Shuffle16x16;
+  vectors.reassociateFPReductions = true;
   vectors.x86Vector = target.vectorBits == 512;
   manager.addPass(createConvertVectorToLLVMPass(vectors));
   manager.addPass(createConvertMathToLLVMPass());

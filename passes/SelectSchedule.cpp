@@ -22,6 +22,12 @@ constexpr int64_t kKeysPerSplit = 512;
 /// Vectors of query rows in a tile; four of them times four rows of K or V fill half of the registers.
 constexpr int64_t kVectorsPerTile = 4;
 
+/// Lanes of partial dot products (dialect/OnlineDecomposition.cpp).
+constexpr int64_t kDotLanes = 16;
+
+/// Up to this many query rows, vectors along the head dimension beat vectors of rows, which would be half empty.
+constexpr int64_t kMaxHeadDimRows = 0;
+
 struct SelectSchedule : impl::SelectScheduleBase<SelectSchedule> {
   using SelectScheduleBase::SelectScheduleBase;
 
@@ -48,6 +54,10 @@ private:
     if (tileM)
       m = tileM;
     int64_t split = isShort ? llvm::alignTo(kKeysPerSplit, n) : 0;
+    bool hasWholeVectors = extent(Dim::dqk) % kDotLanes == 0 && extent(Dim::dv) % vector == 0;
+    if (isShort && g * m <= kMaxHeadDimRows && hasWholeVectors)
+      return ScheduleAttr::get(op.getContext(), Lanes::HeadDim, g, m, llvm::PowerOf2Ceil(g * m), n, split,
+                               /*dot=*/false);
     return ScheduleAttr::get(op.getContext(), Lanes::Row, g, m, llvm::alignTo(g * m, vector), n, split,
                              /*dot=*/false);
   }

@@ -35,6 +35,14 @@ std::optional<unsigned> getInnermostLoop(AffineMap map) {
 
 bool isContraction(linalg::LinalgOp op) { return op.getNumDpsInputs() == 2 && op.getNumReductionLoops() > 0; }
 
+/// The contraction whose partial sums `op` adds up: the second half of a dot product along the lanes.
+linalg::LinalgOp getPartialSums(linalg::LinalgOp op) {
+  if (op.getNumDpsInputs() != 1 || op.getNumReductionLoops() != 1)
+    return nullptr;
+  auto producer = op.getDpsInputs()[0].getDefiningOp<linalg::LinalgOp>();
+  return producer && isContraction(producer) && producer->hasOneUse() ? producer : nullptr;
+}
+
 /// An input that lists its dimensions in another order than the output.
 bool isTransposition(linalg::LinalgOp op) {
   std::optional<unsigned> lanes = getInnermostLoop(op.getMatchingIndexingMap(op.getDpsInitOperand(0)));
@@ -46,16 +54,19 @@ bool isTransposition(linalg::LinalgOp op) {
   });
 }
 
-/// As many accumulator rows as the registers hold beside one row of lanes and one broadcast: half of the registers hide
-/// the latency of the multiply-add, and more would spill.
-int64_t getAccumulatorRows(int64_t rows, int64_t lanes, Registers registers) {
-  int64_t registersPerRow = llvm::divideCeil(lanes, registers.lanes);
-  return largestDivisorUpTo(rows, std::max<int64_t>(1, registers.count / 2 / registersPerRow));
+/// Lanes of one block: whole vectors where the extent allows, four at most.
+int64_t getLanes(int64_t extent, Registers registers) {
+  constexpr int64_t kMaxVectors = 4;
+  if (extent % registers.lanes == 0)
+    return registers.lanes * largestDivisorUpTo(extent / registers.lanes, kMaxVectors);
+  return largestDivisorUpTo(extent, registers.lanes * kMaxVectors);
 }
 
-/// Lanes of one block: at most a quarter of the registers, so that some rows fit.
-int64_t getLanes(int64_t extent, Registers registers) {
-  return largestDivisorUpTo(extent, registers.lanes * registers.count / 4);
+/// Accumulator rows of one block: three quarters of the registers hold accumulators, the rest one row of lanes and a
+/// broadcast. More would spill.
+int64_t getAccumulatorRows(int64_t rows, int64_t lanes, Registers registers) {
+  int64_t vectorsPerRow = llvm::divideCeil(lanes, registers.lanes);
+  return largestDivisorUpTo(rows, std::max<int64_t>(1, registers.count * 3 / 4 / vectorsPerRow));
 }
 
 /// Tile sizes that leave the accumulators of one register block and one step of the reduction.
@@ -74,6 +85,17 @@ SmallVector<int64_t> getContractionTile(linalg::LinalgOp op, Registers registers
   return tile;
 }
 
+/// Tile sizes of the sum over lanes: as many dot products as half of the registers hold partial sums for.
+SmallVector<int64_t> getDotTile(linalg::LinalgOp op, Registers registers) {
+  SmallVector<int64_t> extents = op.getStaticLoopRanges();
+  int64_t vectorsPerDot = llvm::divideCeil(extents.back(), registers.lanes);
+  int64_t dots = registers.count / 2 / vectorsPerDot;
+  SmallVector<int64_t> tile(extents.size(), 0);
+  tile[0] = largestDivisorUpTo(extents[0], std::min<int64_t>(4, dots));
+  tile[1] = largestDivisorUpTo(extents[1], dots / tile[0]);
+  return tile;
+}
+
 /// Tile sizes that leave one row of lanes, or a square block of a transposition.
 SmallVector<int64_t> getRowTile(linalg::LinalgOp op, Registers registers) {
   SmallVector<int64_t> extents = op.getStaticLoopRanges();
@@ -84,39 +106,36 @@ SmallVector<int64_t> getRowTile(linalg::LinalgOp op, Registers registers) {
       tile[*loop] =
           isTransposed ? largestDivisorUpTo(extents[*loop], registers.lanes) : getLanes(extents[*loop], registers);
   };
-  keep(getInnermostLoop(op.getMatchingIndexingMap(op.getDpsInitOperand(0))));
+  // A reduction along the lanes takes one row at a time; its output has no lanes.
+  bool isHorizontal = false;
   for (OpOperand *input : op.getDpsInputOperands()) {
     std::optional<unsigned> loop = getInnermostLoop(op.getMatchingIndexingMap(input));
     bool isReduced = loop && op.getIteratorTypesArray()[*loop] == utils::IteratorType::reduction;
+    isHorizontal |= isReduced;
     if (isTransposed || isReduced)
       keep(loop);
   }
+  if (!isHorizontal)
+    keep(getInnermostLoop(op.getMatchingIndexingMap(op.getDpsInitOperand(0))));
   return tile;
 }
 
 /// What initialises the accumulators of a contraction and nothing else, and can be computed block by block.
-Operation *getFusableInit(linalg::LinalgOp op) {
+linalg::LinalgOp getFusableInit(linalg::LinalgOp op) {
   auto init = op.getDpsInits()[0].getDefiningOp<linalg::LinalgOp>();
-  if (!isContraction(op) || !init || init.getNumReductionLoops() > 0 || !init->hasOneUse())
+  if ((!isContraction(op) && !getPartialSums(op)) || !init || init.getNumReductionLoops() > 0 || !init->hasOneUse())
     return nullptr;
   return init;
 }
 
-/// Tiles the loops of `op` that are of the kind `iterator`. What initialises accumulators is fused into parallel loops.
-FailureOr<linalg::LinalgOp> tileLoops(RewriterBase &rewriter, linalg::LinalgOp op, utils::IteratorType iterator,
-                                      SmallVector<int64_t> tile) {
-  for (auto [loop, kind] : llvm::enumerate(op.getIteratorTypesArray()))
-    if (kind != iterator)
-      tile[loop] = 0;
-  if (llvm::all_of(tile, [](int64_t size) { return size == 0; }))
-    return op;
-
+/// Tiles `op` by `tile` with scf.for and fuses `producers`. Returns the tiles of `op` and of the producers.
+FailureOr<SmallVector<linalg::LinalgOp>> tileAndFuse(RewriterBase &rewriter, linalg::LinalgOp op,
+                                                     ArrayRef<int64_t> tile, ArrayRef<linalg::LinalgOp> producers) {
   scf::SCFTileAndFuseOptions options;
   options.tilingOptions.setTileSizes(getAsIndexOpFoldResult(rewriter.getContext(), tile));
-  Operation *init = iterator == utils::IteratorType::parallel ? getFusableInit(op) : nullptr;
   options.setFusionControlFn([&](tensor::ExtractSliceOp, OpResult producer,
                                  bool) -> std::optional<scf::SCFTileAndFuseOptions::ControlFnResult> {
-    if (producer.getOwner() != init)
+    if (!llvm::is_contained(producers, producer.getOwner()))
       return std::nullopt;
     return scf::SCFTileAndFuseOptions::ControlFnResult{};
   });
@@ -125,19 +144,48 @@ FailureOr<linalg::LinalgOp> tileLoops(RewriterBase &rewriter, linalg::LinalgOp o
       scf::tileConsumerAndFuseProducersUsingSCF(rewriter, cast<TilingInterface>(op.getOperation()), options);
   if (failed(result))
     return op.emitOpError() << "cannot be tiled to registers";
-  linalg::LinalgOp tiled = cast<linalg::LinalgOp>(result->tiledAndFusedOps.front());
   for (auto [oldValue, newValue] : result->replacements)
     rewriter.replaceAllUsesWith(oldValue, newValue);
   rewriter.eraseOp(op);
-  return tiled;
+  return llvm::map_to_vector(result->tiledAndFusedOps, [](Operation *tiled) { return cast<linalg::LinalgOp>(tiled); });
 }
 
-FailureOr<linalg::LinalgOp> tileToRegisters(RewriterBase &rewriter, linalg::LinalgOp op, Registers registers) {
+/// Only the parallel, or only the reduction loops of `tile`.
+SmallVector<int64_t> restrictTile(linalg::LinalgOp op, ArrayRef<int64_t> tile, utils::IteratorType iterator) {
+  SmallVector<int64_t> restricted(tile);
+  for (auto [loop, kind] : llvm::enumerate(op.getIteratorTypesArray()))
+    if (kind != iterator)
+      restricted[loop] = 0;
+  return restricted;
+}
+
+LogicalResult tileReductions(RewriterBase &rewriter, linalg::LinalgOp op, ArrayRef<int64_t> tile) {
+  SmallVector<int64_t> steps = restrictTile(op, tile, utils::IteratorType::reduction);
+  if (llvm::all_of(steps, [](int64_t size) { return size == 0; }))
+    return success();
+  return tileAndFuse(rewriter, op, steps, {});
+}
+
+LogicalResult tileToRegisters(RewriterBase &rewriter, linalg::LinalgOp op, Registers registers) {
+  if (linalg::LinalgOp sums = getPartialSums(op)) {
+    SmallVector<linalg::LinalgOp> producers = {sums};
+    for (linalg::LinalgOp accumulating : {op, sums})
+      if (linalg::LinalgOp init = getFusableInit(accumulating))
+        producers.push_back(init);
+    FailureOr<SmallVector<linalg::LinalgOp>> blocks = tileAndFuse(rewriter, op, getDotTile(op, registers), producers);
+    if (failed(blocks))
+      return failure();
+    return tileReductions(rewriter, (*blocks)[1], SmallVector<int64_t>((*blocks)[1].getNumLoops(), 1));
+  }
   SmallVector<int64_t> tile = isContraction(op) ? getContractionTile(op, registers) : getRowTile(op, registers);
-  FailureOr<linalg::LinalgOp> block = tileLoops(rewriter, op, utils::IteratorType::parallel, tile);
-  if (failed(block))
+  SmallVector<linalg::LinalgOp> producers;
+  if (linalg::LinalgOp init = getFusableInit(op))
+    producers.push_back(init);
+  FailureOr<SmallVector<linalg::LinalgOp>> blocks =
+      tileAndFuse(rewriter, op, restrictTile(op, tile, utils::IteratorType::parallel), producers);
+  if (failed(blocks))
     return failure();
-  return tileLoops(rewriter, *block, utils::IteratorType::reduction, tile);
+  return tileReductions(rewriter, blocks->front(), tile);
 }
 
 struct TileToRegisters : impl::TileToRegistersBase<TileToRegisters> {

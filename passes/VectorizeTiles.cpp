@@ -1,9 +1,11 @@
 #include "passes/Passes.h"
 
+#include "mlir/Analysis/SliceAnalysis.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Tensor/Transforms/Transforms.h"
@@ -26,6 +28,53 @@ Value readWhole(OpBuilder &builder, Location loc, Value tensor) {
   SmallVector<bool> inBounds(type.getRank(), true);
   return vector::TransferReadOp::create(builder, loc, VectorType::get(type.getShape(), type.getElementType()), tensor,
                                         zeros, /*padding=*/std::nullopt, inBounds);
+}
+
+/// All of `vector` into `init`.
+Value writeWhole(OpBuilder &builder, Location loc, Value vector, Value init) {
+  auto type = cast<RankedTensorType>(init.getType());
+  SmallVector<Value> zeros(type.getRank(), arith::ConstantIndexOp::create(builder, loc, 0));
+  SmallVector<bool> inBounds(type.getRank(), true);
+  return vector::TransferWriteOp::create(builder, loc, vector, init, zeros, inBounds).getResult();
+}
+
+/// `vector` without its unit dimension `dim`.
+Value dropUnitDim(OpBuilder &builder, Location loc, Value vector, unsigned dim) {
+  auto type = cast<VectorType>(vector.getType());
+  SmallVector<int64_t> shape(type.getShape());
+  shape.erase(shape.begin() + dim);
+  return vector::ShapeCastOp::create(builder, loc, VectorType::get(shape, type.getElementType()), vector);
+}
+
+/// Loops (rows, columns, lane, step) with one step: out[row, column, lane] += lhs[row, step, lane] * rhs[column, step,
+/// lane], the partial sums of dot products.
+bool isLaneProduct(linalg::LinalgOp op) {
+  if (op.getNumDpsInputs() != 2 || op.getNumLoops() != 4 || op.getStaticLoopRanges()[3] != 1)
+    return false;
+  AffineExpr row, column, lane, step;
+  bindDims(op->getContext(), row, column, lane, step);
+  auto map = [&](ArrayRef<AffineExpr> results) { return AffineMap::get(4, 0, results, op->getContext()); };
+  return op.getIndexingMapsArray() ==
+         SmallVector<AffineMap>{map({row, step, lane}), map({column, step, lane}), map({row, column, lane})};
+}
+
+/// One multiply-add per pair of a row and a column, all in the lanes of one vector.
+Value vectorizeLaneProduct(RewriterBase &rewriter, linalg::LinalgOp op) {
+  Location loc = op.getLoc();
+  Value init = op.getDpsInits()[0];
+  Value sums = readWhole(rewriter, loc, init);
+  auto type = cast<VectorType>(sums.getType());
+  auto read = [&](Value input) -> Value {
+    Value vector = readWhole(rewriter, loc, input);
+    auto inputType = cast<VectorType>(vector.getType());
+    if (inputType.getElementType().isF32())
+      return vector;
+    return arith::ExtFOp::create(rewriter, loc, inputType.clone(rewriter.getF32Type()), vector);
+  };
+  Value rows = vector::BroadcastOp::create(rewriter, loc, type, read(op.getDpsInputs()[0]));
+  Value columns = dropUnitDim(rewriter, loc, read(op.getDpsInputs()[1]), 1);
+  columns = vector::BroadcastOp::create(rewriter, loc, type, columns);
+  return writeWhole(rewriter, loc, math::FmaOp::create(rewriter, loc, rows, columns, sums), init);
 }
 
 /// `init + lhs * rhs` with f32 accumulators and possibly narrower inputs.
@@ -56,10 +105,45 @@ Value vectorizeContraction(RewriterBase &rewriter, linalg::LinalgOp op) {
   Value sum = vector::ContractionOp::create(rewriter, loc, inputs[0], inputs[1], readWhole(rewriter, loc, init),
                                             rewriter.getAffineMapArrayAttr(op.getIndexingMapsArray()),
                                             rewriter.getArrayAttr(iterators));
+  return writeWhole(rewriter, loc, sum, init);
+}
+
+/// A sum over the innermost dimension of a square of dots and lanes.
+bool isSquareLaneSum(linalg::LinalgOp op) {
+  if (op.getNumDpsInputs() != 1 || op.getNumReductionLoops() != 1 || op->getNumResults() != 1)
+    return false;
+  auto type = cast<RankedTensorType>(op.getDpsInputs()[0].getType());
+  AffineMap output = op.getIndexingMapsArray()[1];
+  bool isInnermost =
+      op.getIndexingMapsArray()[0].isIdentity() &&
+      output == AffineMap::getMultiDimIdentityMap(type.getRank(), op->getContext()).getMajorSubMap(type.getRank() - 1);
+  SmallVector<Operation *, 1> combiners;
+  bool isSum = matchReduction(op.getRegionOutputArgs(), 0, combiners) && combiners.size() == 1 &&
+               isa<arith::AddFOp>(combiners.front());
+  int64_t lanes = type.getShape().back();
+  return isInnermost && isSum && type.getNumElements() == lanes * lanes;
+}
+
+/// Sums rows of a square by transposing it: the sum of its columns needs no horizontal operation.
+Value vectorizeLaneSum(RewriterBase &rewriter, linalg::LinalgOp op) {
+  Location loc = op.getLoc();
+  Value square = readWhole(rewriter, loc, op.getDpsInputs()[0]);
+  int64_t lanes = cast<VectorType>(square.getType()).getShape().back();
+  auto squareType = VectorType::get({lanes, lanes}, rewriter.getF32Type());
+  square = vector::ShapeCastOp::create(rewriter, loc, squareType, square);
+  square = vector::TransposeOp::create(rewriter, loc, square, ArrayRef<int64_t>{1, 0});
+  SmallVector<Value> rows;
+  for (int64_t row = 0; row < lanes; ++row)
+    rows.push_back(vector::ExtractOp::create(rewriter, loc, square, row));
+  for (; rows.size() > 1; rows.resize(rows.size() / 2))
+    for (size_t i = 0; i < rows.size() / 2; ++i)
+      rows[i] = arith::AddFOp::create(rewriter, loc, rows[i], rows[i + rows.size() / 2]);
+  Value init = op.getDpsInits()[0];
   auto type = cast<RankedTensorType>(init.getType());
-  SmallVector<Value> zeros(type.getRank(), arith::ConstantIndexOp::create(rewriter, loc, 0));
-  SmallVector<bool> inBounds(type.getRank(), true);
-  return vector::TransferWriteOp::create(rewriter, loc, sum, init, zeros, inBounds).getResult();
+  Value sums =
+      vector::ShapeCastOp::create(rewriter, loc, VectorType::get(type.getShape(), type.getElementType()), rows.front());
+  sums = arith::AddFOp::create(rewriter, loc, sums, readWhole(rewriter, loc, init));
+  return writeWhole(rewriter, loc, sums, init);
 }
 
 struct VectorizeTiles : impl::VectorizeTilesBase<VectorizeTiles> {
@@ -81,8 +165,16 @@ private:
     });
     for (linalg::LinalgOp op : ops) {
       rewriter.setInsertionPoint(op);
+      if (isLaneProduct(op)) {
+        rewriter.replaceOp(op, vectorizeLaneProduct(rewriter, op));
+        continue;
+      }
       if (isMultiplyAdd(op)) {
         rewriter.replaceOp(op, vectorizeContraction(rewriter, op));
+        continue;
+      }
+      if (isSquareLaneSum(op)) {
+        rewriter.replaceOp(op, vectorizeLaneSum(rewriter, op));
         continue;
       }
       FailureOr<linalg::VectorizationResult> result = linalg::vectorize(rewriter, op);
