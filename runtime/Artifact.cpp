@@ -1,0 +1,160 @@
+#include "runtime/Artifact.h"
+
+#include "runtime/ArtifactTrailer.h"
+#include "runtime/Context.h"
+#include "runtime/CpuFeatures.h"
+
+#include <cerrno>
+#include <cstring>
+#include <dlfcn.h>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace gqa {
+
+static TensorDescription parseTensor(const nlohmann::json &json) {
+  TensorDescription tensor;
+  tensor.type = json.at("type").get<std::string>();
+  for (const nlohmann::json &dim : json.at("shape")) {
+    DimDescription description;
+    if (dim.is_number_integer())
+      description.extent = dim.get<int64_t>();
+    else
+      description.symbol = dim.get<std::string>();
+    tensor.shape.push_back(description);
+  }
+  return tensor;
+}
+
+static EntryDescription parseEntry(const nlohmann::json &json) {
+  EntryDescription entry;
+  entry.name = json.at("name").get<std::string>();
+  for (const nlohmann::json &argument : json.at("arguments"))
+    entry.arguments.push_back(parseTensor(argument));
+  for (const nlohmann::json &result : json.at("results"))
+    entry.results.push_back(parseTensor(result));
+  return entry;
+}
+
+std::string print(const TensorDescription &tensor) {
+  std::string text = tensor.type + "[";
+  for (size_t dim = 0; dim < tensor.shape.size(); ++dim) {
+    const DimDescription &description = tensor.shape[dim];
+    text += (dim ? ", " : "") + (description.extent ? std::to_string(*description.extent) : description.symbol);
+  }
+  return text + "]";
+}
+
+static std::string readFile(const std::string &path) {
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream)
+    fail(errno == ENOENT ? GQA_NOT_FOUND : GQA_IO_ERROR, "cannot open '" + path + "': " + std::strerror(errno));
+  std::ostringstream contents;
+  contents << stream.rdbuf();
+  if (stream.bad() || contents.bad())
+    fail(GQA_IO_ERROR, "cannot read '" + path + "'");
+  return contents.str();
+}
+
+} // namespace gqa
+
+void gqa_artifact::Closer::operator()(void *library) const { dlclose(library); }
+
+gqa_artifact::gqa_artifact(const std::string &path) : path(path) {
+  std::string problem = gqa::checkTrailer(gqa::readFile(path));
+  if (!problem.empty())
+    gqa::fail(GQA_BAD_ARTIFACT, "'" + path + "' is " + problem);
+  // dlopen searches the library path for names without a slash.
+  std::string location = path.find('/') == std::string::npos ? "./" + path : path;
+  library.reset(dlopen(location.c_str(), RTLD_NOW | RTLD_LOCAL));
+  if (!library)
+    gqa::fail(GQA_BAD_ARTIFACT, "'" + path + "' cannot be loaded: " + dlerror());
+  const char *text = static_cast<const char *>(dlsym(library.get(), "gqa_description"));
+  if (!text)
+    gqa::fail(GQA_BAD_ARTIFACT, "'" + path + "' has no description");
+  description = text;
+  parseDescription();
+}
+
+void gqa_artifact::parseDescription() {
+  try {
+    nlohmann::json json = nlohmann::json::parse(description);
+    if (int format = json.at("format").get<int>(); format != 1)
+      gqa::fail(GQA_BAD_ARTIFACT,
+                "'" + path + "' has format " + std::to_string(format) + ", but this runtime knows format 1");
+    triple = json.at("target").at("triple").get<std::string>();
+    features = json.at("target").at("features").get<std::vector<std::string>>();
+    for (const nlohmann::json &entry : json.at("entries"))
+      entries.push_back(gqa::parseEntry(entry));
+  } catch (const nlohmann::json::exception &exception) {
+    gqa::fail(GQA_BAD_ARTIFACT, "'" + path + "' has a broken description: " + exception.what());
+  }
+  for (gqa::EntryDescription &entry : entries) {
+    entry.run = reinterpret_cast<gqa_entry>(dlsym(library.get(), ("gqa_run_" + entry.name).c_str()));
+    entry.shape = reinterpret_cast<gqa_entry>(dlsym(library.get(), ("gqa_shape_" + entry.name).c_str()));
+    if (!entry.run || !entry.shape)
+      gqa::fail(GQA_BAD_ARTIFACT, "'" + path + "' lists entry '" + entry.name + "' but has no code for it");
+  }
+}
+
+const gqa::EntryDescription &gqa_artifact::getEntry(const std::string &name) const {
+  std::string names;
+  for (const gqa::EntryDescription &entry : entries) {
+    if (entry.name == name)
+      return entry;
+    names += (names.empty() ? "" : ", ") + entry.name;
+  }
+  gqa::fail(GQA_NOT_FOUND, "'" + path + "' has no entry '" + name + "'; it has: " + names);
+}
+
+void gqa_artifact::checkCanRun() const {
+  std::string architecture = triple.substr(0, triple.find('-'));
+  if (architecture != gqa::getHostArchitecture())
+    gqa::fail(GQA_UNSUPPORTED_TARGET,
+              "'" + path + "' is for " + architecture + ", but this machine is " + gqa::getHostArchitecture());
+  std::vector<std::string> missing = gqa::findMissingCpuFeatures(features);
+  if (missing.empty())
+    return;
+  std::string names;
+  for (const std::string &name : missing)
+    names += (names.empty() ? "" : ", ") + name;
+  gqa::fail(GQA_UNSUPPORTED_TARGET, "'" + path + "' needs CPU features that this machine lacks: " + names);
+}
+
+extern "C" {
+
+GQA_API gqa_status gqa_artifact_load(gqa_context *context, const char *path, gqa_artifact **artifact) {
+  if (!context)
+    return GQA_INVALID_ARGUMENT;
+  return context->guard([&] {
+    if (!path || !artifact)
+      gqa::fail(GQA_INVALID_ARGUMENT, "path and artifact must not be null");
+    *artifact = nullptr;
+    *artifact = new gqa_artifact(path);
+  });
+}
+
+GQA_API void gqa_artifact_destroy(gqa_artifact *artifact) { delete artifact; }
+
+GQA_API const char *gqa_artifact_description(const gqa_artifact *artifact) {
+  return artifact ? artifact->description.c_str() : "";
+}
+
+GQA_API gqa_status gqa_artifact_can_run(gqa_context *context, const gqa_artifact *artifact) {
+  if (!context || !artifact)
+    return GQA_INVALID_ARGUMENT;
+  return context->guard([&] { artifact->checkCanRun(); });
+}
+
+GQA_API int32_t gqa_artifact_num_entries(const gqa_artifact *artifact) {
+  return artifact ? static_cast<int32_t>(artifact->entries.size()) : 0;
+}
+
+GQA_API const char *gqa_artifact_entry_name(const gqa_artifact *artifact, int32_t index) {
+  if (index < 0 || index >= gqa_artifact_num_entries(artifact))
+    return nullptr;
+  return artifact->entries[static_cast<size_t>(index)].name.c_str();
+}
+
+} // extern "C"

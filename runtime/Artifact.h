@@ -1,0 +1,61 @@
+#ifndef GQA_RUNTIME_ARTIFACT_H
+#define GQA_RUNTIME_ARTIFACT_H
+
+#include "runtime/gqa.h"
+#include "runtime/gqa_host.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace gqa {
+
+/// One dimension of an entry's argument or result: an extent, or a symbol that stands for one.
+struct DimDescription {
+  std::optional<int64_t> extent;
+  std::string symbol; ///< "?" if nothing is known of it
+};
+
+struct TensorDescription {
+  std::string type; ///< MLIR's name: f32, bf16, i1, index, ...
+  std::vector<DimDescription> shape;
+};
+
+struct EntryDescription {
+  std::string name;
+  std::vector<TensorDescription> arguments, results;
+  gqa_entry run = nullptr, shape = nullptr;
+};
+
+/// "f32[1, 32, s0, 128]".
+std::string print(const TensorDescription &tensor);
+
+} // namespace gqa
+
+struct gqa_artifact {
+  /// Throws gqa::Failure.
+  explicit gqa_artifact(const std::string &path);
+
+  /// The entry called `name`; throws gqa::Failure.
+  const gqa::EntryDescription &getEntry(const std::string &name) const;
+
+  /// Throws gqa::Failure if this machine lacks what the code needs.
+  void checkCanRun() const;
+
+  std::string path;
+  std::string description;
+  std::string triple;
+  std::vector<std::string> features;
+  std::vector<gqa::EntryDescription> entries;
+
+private:
+  void parseDescription();
+
+  struct Closer {
+    void operator()(void *library) const;
+  };
+  std::unique_ptr<void, Closer> library;
+};
+
+#endif // GQA_RUNTIME_ARTIFACT_H

@@ -1,0 +1,125 @@
+#include "runtime/Context.h"
+
+#include <cstdlib>
+#include <omp.h>
+
+gqa_host gqa_context::getHost() { return {parallelFor, allocate, deallocate, reportError, this}; }
+
+void gqa_context::releaseLeftovers() {
+  for (void *pointer : live) {
+    if (options.deallocate)
+      options.deallocate(options.state, pointer);
+    else
+      std::free(pointer);
+  }
+  live.clear();
+}
+
+void gqa_context::parallelFor(void *state, int64_t numTasks, void (*task)(void *, int64_t), void *arg) {
+  const gqa_options &options = static_cast<gqa_context *>(state)->options;
+  if (options.parallel_for) {
+    options.parallel_for(options.state, numTasks, task, arg);
+    return;
+  }
+  int threads = options.num_threads > 0 ? options.num_threads : omp_get_max_threads();
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+  for (int64_t index = 0; index < numTasks; ++index)
+    task(arg, index);
+}
+
+void *gqa_context::allocate(void *state, int64_t bytes, int64_t alignment) {
+  auto *context = static_cast<gqa_context *>(state);
+  if (bytes < 0 || bytes > INT64_MAX - alignment)
+    return nullptr;
+  // aligned_alloc wants a multiple of the alignment, and an empty buffer an address.
+  int64_t rounded = (bytes + alignment) / alignment * alignment;
+  void *pointer = context->options.allocate
+                      ? context->options.allocate(context->options.state, rounded, alignment)
+                      : std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(rounded));
+  if (!pointer)
+    return nullptr;
+  try {
+    std::lock_guard<std::mutex> lock(context->mutex);
+    context->live.insert(pointer);
+  } catch (...) {
+    if (context->options.deallocate)
+      context->options.deallocate(context->options.state, pointer);
+    else
+      std::free(pointer);
+    return nullptr;
+  }
+  return pointer;
+}
+
+void gqa_context::deallocate(void *state, void *pointer) {
+  auto *context = static_cast<gqa_context *>(state);
+  {
+    std::lock_guard<std::mutex> lock(context->mutex);
+    context->live.erase(pointer);
+  }
+  if (context->options.deallocate)
+    context->options.deallocate(context->options.state, pointer);
+  else
+    std::free(pointer);
+}
+
+void gqa_context::reportError(void *state, const char *text) {
+  auto *context = static_cast<gqa_context *>(state);
+  try {
+    std::lock_guard<std::mutex> lock(context->mutex);
+    context->message = text;
+  } catch (...) {
+    // The status still says that the call failed.
+  }
+}
+
+extern "C" {
+
+GQA_API const char *gqa_status_name(gqa_status status) {
+  switch (status) {
+  case GQA_OK:
+    return "ok";
+  case GQA_INVALID_ARGUMENT:
+    return "invalid argument";
+  case GQA_NOT_FOUND:
+    return "not found";
+  case GQA_IO_ERROR:
+    return "input/output error";
+  case GQA_BAD_ARTIFACT:
+    return "bad artifact";
+  case GQA_UNSUPPORTED_TARGET:
+    return "unsupported target";
+  case GQA_OUT_OF_MEMORY:
+    return "out of memory";
+  case GQA_EXECUTION_FAILED:
+    return "execution failed";
+  case GQA_INTERNAL_ERROR:
+    return "internal error";
+  }
+  return "unknown status";
+}
+
+GQA_API int32_t gqa_version(void) { return GQA_API_VERSION_MAJOR * 1000 + GQA_API_VERSION_MINOR; }
+
+GQA_API gqa_context *gqa_context_create(const gqa_options *options) {
+  gqa_options chosen = options ? *options : gqa_options{};
+  if (!chosen.allocate != !chosen.deallocate || chosen.num_threads < 0)
+    return nullptr;
+  return new (std::nothrow) gqa_context(chosen);
+}
+
+GQA_API void gqa_context_destroy(gqa_context *context) { delete context; }
+
+GQA_API gqa_status gqa_context_set_num_threads(gqa_context *context, int32_t num_threads) {
+  if (!context)
+    return GQA_INVALID_ARGUMENT;
+  return context->guard([&] {
+    if (num_threads < 0)
+      gqa::fail(GQA_INVALID_ARGUMENT, "number of threads must not be negative, got " + std::to_string(num_threads));
+    context->options.num_threads = num_threads;
+  });
+}
+
+GQA_API const char *gqa_context_message(const gqa_context *context) { return context ? context->message.c_str() : ""; }
+
+} // extern "C"

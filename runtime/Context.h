@@ -1,0 +1,74 @@
+#ifndef GQA_RUNTIME_CONTEXT_H
+#define GQA_RUNTIME_CONTEXT_H
+
+#include "runtime/gqa.h"
+#include "runtime/gqa_host.h"
+
+#include <exception>
+#include <mutex>
+#include <new>
+#include <string>
+#include <unordered_set>
+
+namespace gqa {
+
+/// What went wrong, on its way to the C interface.
+struct Failure {
+  gqa_status status;
+  std::string message;
+};
+
+[[noreturn]] inline void fail(gqa_status status, std::string message) { throw Failure{status, std::move(message)}; }
+
+} // namespace gqa
+
+/// The state behind a gqa_context: callbacks, and the memory that the running call holds.
+struct gqa_context {
+  explicit gqa_context(const gqa_options &options) : options(options) {}
+
+  /// Callbacks for compiled code, which lead back here.
+  gqa_host getHost();
+
+  /// Frees what a failed call left behind.
+  void releaseLeftovers();
+
+  /// Runs `body`, which may throw, and turns what it throws into a status and a message.
+  template <typename Body> gqa_status guard(Body body) noexcept {
+    try {
+      message.clear();
+      body();
+      return GQA_OK;
+    } catch (const gqa::Failure &failure) {
+      return setMessage(failure.status, failure.message.c_str());
+    } catch (const std::bad_alloc &) {
+      return setMessage(GQA_OUT_OF_MEMORY, "out of memory");
+    } catch (const std::exception &exception) {
+      return setMessage(GQA_INTERNAL_ERROR, exception.what());
+    } catch (...) {
+      return setMessage(GQA_INTERNAL_ERROR, "unknown error");
+    }
+  }
+
+  gqa_options options;
+  std::string message;
+
+private:
+  gqa_status setMessage(gqa_status status, const char *text) noexcept {
+    try {
+      message = text;
+    } catch (...) {
+      message.clear();
+    }
+    return status;
+  }
+
+  static void parallelFor(void *state, int64_t numTasks, void (*task)(void *, int64_t), void *arg);
+  static void *allocate(void *state, int64_t bytes, int64_t alignment);
+  static void deallocate(void *state, void *pointer);
+  static void reportError(void *state, const char *text);
+
+  std::mutex mutex; // tasks of one call allocate from several threads
+  std::unordered_set<void *> live;
+};
+
+#endif // GQA_RUNTIME_CONTEXT_H

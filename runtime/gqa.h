@@ -1,0 +1,108 @@
+/* The C interface of the gqa runtime: load artifacts that gqa-compile wrote, and call their entries on DLPack tensors.
+ *
+ * Every function that can fail returns a gqa_status; the text of the last failure is in the context. Nothing throws or
+ * aborts, and there is no global state. A context is used by one thread at a time; an artifact may be shared by any
+ * number of contexts and threads. C99. */
+#ifndef GQA_H
+#define GQA_H
+
+#include <dlpack/dlpack.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(GQA_BUILDING_RUNTIME)
+#define GQA_API __attribute__((visibility("default")))
+#else
+#define GQA_API
+#endif
+
+/* The version of this interface. A library serves callers built with the same major version. */
+#define GQA_API_VERSION_MAJOR 0
+#define GQA_API_VERSION_MINOR 1
+
+typedef enum gqa_status {
+  GQA_OK = 0,
+  GQA_INVALID_ARGUMENT = 1,   /* a null pointer, a wrong rank, extent, type, stride or device */
+  GQA_NOT_FOUND = 2,          /* no such file or entry */
+  GQA_IO_ERROR = 3,           /* a file cannot be read or written */
+  GQA_BAD_ARTIFACT = 4,       /* not an artifact, truncated, damaged, or of another format version */
+  GQA_UNSUPPORTED_TARGET = 5, /* the artifact needs CPU features that this machine lacks */
+  GQA_OUT_OF_MEMORY = 6,
+  GQA_EXECUTION_FAILED = 7, /* an assertion of the compiled function failed */
+  GQA_INTERNAL_ERROR = 8
+} gqa_status;
+
+/* The name of a status, e.g. "out of memory". */
+GQA_API const char *gqa_status_name(gqa_status status);
+
+/* The version of the library as GQA_API_VERSION_MAJOR * 1000 + GQA_API_VERSION_MINOR. */
+GQA_API int32_t gqa_version(void);
+
+/*--- Contexts -------------------------------------------------------------------------------------------------------*/
+
+typedef struct gqa_context gqa_context;
+
+/* How a context runs tasks and gets memory. Callbacks that are NULL are the library's own: OpenMP, aligned_alloc, free.
+ * allocate and deallocate are given together. */
+typedef struct gqa_options {
+  void *state;         /* first argument of every callback */
+  int32_t num_threads; /* for the library's own parallel-for; 0: as many as OpenMP gives */
+  /* Calls task(arg, i) for each i in [0, num_tasks), on any threads, and returns when all are done. */
+  void (*parallel_for)(void *state, int64_t num_tasks, void (*task)(void *arg, int64_t index), void *arg);
+  /* `bytes` bytes at a multiple of `alignment` (a power of two), or NULL. */
+  void *(*allocate)(void *state, int64_t bytes, int64_t alignment);
+  void (*deallocate)(void *state, void *pointer);
+} gqa_options;
+
+/* `options` may be NULL. Returns NULL if memory is out or the options are inconsistent. */
+GQA_API gqa_context *gqa_context_create(const gqa_options *options);
+GQA_API void gqa_context_destroy(gqa_context *context); /* NULL is allowed */
+
+/* Changes the number of threads of the library's own parallel-for; 0: as many as OpenMP gives. */
+GQA_API gqa_status gqa_context_set_num_threads(gqa_context *context, int32_t num_threads);
+
+/* The message of the last failed call with this context, one line; "" if there was none. Valid until the next call. */
+GQA_API const char *gqa_context_message(const gqa_context *context);
+
+/*--- Artifacts ------------------------------------------------------------------------------------------------------*/
+
+typedef struct gqa_artifact gqa_artifact;
+
+/* Loads the artifact at `path`. Its checksum is verified before any of it is mapped for execution. An artifact for
+ * another CPU loads, so that it can be described; it cannot be called. */
+GQA_API gqa_status gqa_artifact_load(gqa_context *context, const char *path, gqa_artifact **artifact);
+GQA_API void gqa_artifact_destroy(gqa_artifact *artifact); /* NULL is allowed */
+
+/* The description of the artifact as JSON (docs/design.md, "Artifact"). Valid as long as the artifact. */
+GQA_API const char *gqa_artifact_description(const gqa_artifact *artifact);
+
+/* GQA_OK if this machine can run the artifact; else GQA_UNSUPPORTED_TARGET, and the message names what is missing. */
+GQA_API gqa_status gqa_artifact_can_run(gqa_context *context, const gqa_artifact *artifact);
+
+/* The number of entries and their names, in the order of the module. NULL if `index` is out of range. */
+GQA_API int32_t gqa_artifact_num_entries(const gqa_artifact *artifact);
+GQA_API const char *gqa_artifact_entry_name(const gqa_artifact *artifact, int32_t index);
+
+/*--- Calls ----------------------------------------------------------------------------------------------------------*/
+
+/* The rank of result `result` of an entry for these inputs, and its extents in `shape` (room for `capacity`; rank may
+ * be larger, then only the first `capacity` are written). Only the inputs' types, shapes and strides are used. */
+GQA_API gqa_status gqa_result_shape(gqa_context *context, const gqa_artifact *artifact, const char *entry,
+                                    const DLTensor *const *inputs, int32_t num_inputs, int32_t result, int64_t *shape,
+                                    int32_t capacity, int32_t *rank);
+
+/* Calls an entry. Tensors are in CPU memory, may have any strides but 1 in the innermost dimension, and are aligned to
+ * their element type; outputs have the shapes that gqa_result_shape reports and share no memory with inputs or each
+ * other. Booleans are bytes, 0 or 1. Scalars are tensors of rank 0. When the call fails, outputs hold no result. */
+GQA_API gqa_status gqa_call(gqa_context *context, const gqa_artifact *artifact, const char *entry,
+                            const DLTensor *const *inputs, int32_t num_inputs, DLTensor *const *outputs,
+                            int32_t num_outputs);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* GQA_H */
