@@ -25,6 +25,10 @@ endforeach()
 
 foreach(tool gqa-opt gqa-compile gqa-run)
   if(TARGET ${tool})
+    # The installation may be moved as a whole; libMLIR stays where it is.
+    set_target_properties(${tool} PROPERTIES
+      INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}"
+      INSTALL_RPATH_USE_LINK_PATH ON)
     install(TARGETS ${tool})
   endif()
 endforeach()
