@@ -1,0 +1,14 @@
+#ifndef GQA_TOOLS_COMMANDS_H
+#define GQA_TOOLS_COMMANDS_H
+
+#include <CLI/CLI.hpp>
+
+/// The subcommands of gqa-run. Each function adds one whose callback does the work; it throws a std::exception with a
+/// one-line message where that fails.
+namespace gqa {
+
+void addMemoryCommand(CLI::App &app);
+
+} // namespace gqa
+
+#endif // GQA_TOOLS_COMMANDS_H
