@@ -17,6 +17,11 @@ using namespace mlir::gqa;
 
 namespace {
 
+/// The attributes that clauses spell.
+constexpr StringLiteral kClauseAttributes[] = {
+    "indexing_maps", "operandSegmentSizes", "scale",     "softcap", "causal",
+    "window_left",   "window_right",        "alignment", "dot",     "schedule"};
+
 /// A tensor operand with its list of dimensions: `%q[b, hkv, g, m, dqk] : tensor<...>`.
 struct TensorOperand {
   OpAsmParser::UnresolvedOperand value;
@@ -48,10 +53,12 @@ ParseResult parseTensorOperand(OpAsmParser &parser, TensorOperand &operand) {
                  parser.parseColonType(operand.type));
 }
 
-/// `window(left L right R)`, either one optional.
+/// `window(left L right R)`, one of them optional.
 ParseResult parseWindow(OpAsmParser &parser, NamedAttrList &attributes) {
+  SMLoc loc = parser.getCurrentLocation();
   if (parser.parseLParen())
     return failure();
+  bool isEmpty = true;
   for (StringRef side : {"left", "right"}) {
     int64_t extent;
     if (failed(parser.parseOptionalKeyword(side)))
@@ -59,7 +66,10 @@ ParseResult parseWindow(OpAsmParser &parser, NamedAttrList &attributes) {
     if (parser.parseInteger(extent))
       return failure();
     attributes.set(("window_" + side).str(), parser.getBuilder().getI64IntegerAttr(extent));
+    isEmpty = false;
   }
+  if (isEmpty)
+    return parser.emitError(loc) << "window needs 'left', 'right' or both, in this order";
   return parser.parseRParen();
 }
 
@@ -71,73 +81,110 @@ ParseResult parseFloat(OpAsmParser &parser, StringRef name, NamedAttrList &attri
   return success();
 }
 
-/// Parses the clauses of an op whose optional tensor operands are `names`, in operand order; `outs` comes behind them
-/// and `key_start` last.
-ParseResult parseAttention(OpAsmParser &parser, OperationState &result, ArrayRef<StringRef> names, bool hasKeyStart) {
-  SMLoc opLoc = parser.getCurrentLocation();
-  llvm::MapVector<StringRef, SmallVector<TensorOperand, 1>> tensors;
-  for (StringRef name : names)
-    tensors[name] = {};
-  SmallVector<TensorOperand> outputs;
-  std::optional<OpAsmParser::UnresolvedOperand> keyStart;
-
-  // Only known clauses are taken: the next keyword may be the next op's name.
-  SmallVector<StringRef> clauses(names);
-  llvm::append_range(clauses, ArrayRef<StringRef>{"outs", "scale", "softcap", "causal", "window"});
-  llvm::append_range(clauses,
-                     hasKeyStart ? ArrayRef<StringRef>{"key_start", "dot"} : ArrayRef<StringRef>{"align", "schedule"});
-  StringRef keyword;
-  SMLoc loc = parser.getCurrentLocation();
-  for (; succeeded(parser.parseOptionalKeyword(&keyword, clauses)); loc = parser.getCurrentLocation()) {
-    if (auto *entry = tensors.find(keyword); entry != tensors.end()) {
-      if (!entry->second.empty())
-        return parser.emitError(loc) << "'" << keyword << "' is given twice";
-      if (parser.parseLParen() || parseTensorOperand(parser, entry->second.emplace_back()) || parser.parseRParen())
-        return failure();
-    } else if (keyword == "outs") {
-      auto parseOutput = [&] { return parseTensorOperand(parser, outputs.emplace_back()); };
-      if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Paren, parseOutput))
-        return failure();
-    } else if (keyword == "key_start") {
-      if (parser.parseLParen() || parser.parseOperand(keyStart.emplace()) || parser.parseRParen())
-        return failure();
-    } else if (keyword == "scale" || keyword == "softcap") {
-      if (parseFloat(parser, keyword, result.attributes))
-        return failure();
-    } else if (keyword == "causal" || keyword == "dot") {
-      result.attributes.set(keyword, parser.getBuilder().getUnitAttr());
-    } else if (keyword == "window") {
-      if (parseWindow(parser, result.attributes))
-        return failure();
-    } else if (keyword == "align") {
-      StringRef alignment;
-      if (parser.parseKeyword(&alignment))
-        return failure();
-      std::optional<Alignment> value = symbolizeAlignment(alignment);
-      if (!value)
-        return parser.emitError(loc) << "'" << alignment << "' is no alignment: expected top_left or bottom_right";
-      result.attributes.set("alignment", AlignmentAttr::get(parser.getContext(), *value));
-    } else { // schedule
-      ScheduleAttr schedule;
-      if (parser.parseLParen() || parser.parseAttribute(schedule, "schedule", result.attributes) ||
-          parser.parseRParen())
-        return failure();
-    }
+/// Parses the clauses of an op whose tensor operands are `names`, in operand order, of which the first three are
+/// required; `outs` comes behind them and `key_start` last.
+class ClauseParser {
+public:
+  ClauseParser(OpAsmParser &parser, OperationState &result, ArrayRef<StringRef> names, bool hasKeyStart)
+      : parser(parser), result(result), names(names), hasKeyStart(hasKeyStart) {
+    for (StringRef name : names)
+      tensors[name] = {};
   }
 
-  if (parser.parseOptionalAttrDict(result.attributes))
-    return failure();
-  for (StringRef name : names.take_front(3))
-    if (tensors[name].empty())
-      return parser.emitError(opLoc) << "missing clause '" << name << "'";
-  if (!result.attributes.get("scale"))
-    return parser.emitError(opLoc) << "missing clause 'scale'";
-  if (outputs.empty())
-    return parser.emitError(opLoc) << "missing clause 'outs'";
+  ParseResult parse() {
+    SMLoc opLoc = parser.getCurrentLocation();
+    // Only known clauses are taken: the next keyword may be the next op's name.
+    SmallVector<StringRef> clauses(names);
+    llvm::append_range(clauses, ArrayRef<StringRef>{"outs", "scale", "softcap", "causal", "window"});
+    llvm::append_range(clauses, hasKeyStart ? ArrayRef<StringRef>{"key_start", "dot"}
+                                            : ArrayRef<StringRef>{"align", "schedule"});
+    llvm::SmallDenseSet<StringRef> seen;
+    StringRef keyword;
+    SMLoc loc = parser.getCurrentLocation();
+    for (; succeeded(parser.parseOptionalKeyword(&keyword, clauses)); loc = parser.getCurrentLocation()) {
+      if (!seen.insert(keyword).second)
+        return parser.emitError(loc) << "'" << keyword << "' is given twice";
+      if (parseClause(keyword, loc))
+        return failure();
+    }
+    if (parseOtherAttributes())
+      return failure();
+    for (StringRef required : {names[0], names[1], names[2], StringRef("scale"), StringRef("outs")})
+      if (!seen.contains(required))
+        return parser.emitError(opLoc) << "missing clause '" << required << "'";
+    return resolveOperands();
+  }
 
-  SmallVector<int32_t> segments;
-  SmallVector<Attribute> maps;
-  auto resolve = [&](ArrayRef<TensorOperand> operands) -> ParseResult {
+private:
+  ParseResult parseClause(StringRef keyword, SMLoc loc) {
+    if (auto *entry = tensors.find(keyword); entry != tensors.end())
+      return failure(parser.parseLParen() || parseTensorOperand(parser, entry->second.emplace_back()) ||
+                     parser.parseRParen());
+    if (keyword == "outs")
+      return parser.parseCommaSeparatedList(AsmParser::Delimiter::Paren,
+                                            [&] { return parseTensorOperand(parser, outputs.emplace_back()); });
+    if (keyword == "key_start")
+      return failure(parser.parseLParen() || parser.parseOperand(keyStart.emplace()) || parser.parseRParen());
+    if (keyword == "scale" || keyword == "softcap")
+      return parseFloat(parser, keyword, result.attributes);
+    if (keyword == "window")
+      return parseWindow(parser, result.attributes);
+    if (keyword == "align")
+      return parseAlignment();
+    if (keyword == "schedule") {
+      ScheduleAttr schedule;
+      return failure(parser.parseLParen() || parser.parseAttribute(schedule, "schedule", result.attributes) ||
+                     parser.parseRParen());
+    }
+    // causal, dot
+    result.attributes.set(keyword, parser.getBuilder().getUnitAttr());
+    return success();
+  }
+
+  ParseResult parseAlignment() {
+    SMLoc loc = parser.getCurrentLocation();
+    StringRef name;
+    if (parser.parseKeyword(&name))
+      return failure();
+    std::optional<Alignment> alignment = symbolizeAlignment(name);
+    if (!alignment)
+      return parser.emitError(loc) << "'" << name << "' is no alignment: expected top_left or bottom_right";
+    result.attributes.set("alignment", AlignmentAttr::get(parser.getContext(), *alignment));
+    return success();
+  }
+
+  /// The dictionary of attributes that no clause spells.
+  ParseResult parseOtherAttributes() {
+    SMLoc loc = parser.getCurrentLocation();
+    NamedAttrList others;
+    if (parser.parseOptionalAttrDict(others))
+      return failure();
+    for (NamedAttribute attribute : others)
+      if (llvm::is_contained(kClauseAttributes, attribute.getName().strref()))
+        return parser.emitError(loc) << "attribute " << attribute.getName() << " is given by a clause";
+    result.attributes.append(others.begin(), others.end());
+    return success();
+  }
+
+  ParseResult resolveOperands() {
+    for (auto &[name, operands] : tensors)
+      if (resolve(operands))
+        return failure();
+    if (resolve(outputs))
+      return failure();
+    for (const TensorOperand &output : outputs)
+      result.addTypes(output.type);
+    if (hasKeyStart) {
+      segments.push_back(keyStart ? 1 : 0);
+      if (keyStart && parser.resolveOperand(*keyStart, parser.getBuilder().getIndexType(), result.operands))
+        return failure();
+    }
+    result.attributes.set("indexing_maps", parser.getBuilder().getArrayAttr(maps));
+    result.attributes.set("operandSegmentSizes", parser.getBuilder().getDenseI32ArrayAttr(segments));
+    return success();
+  }
+
+  ParseResult resolve(ArrayRef<TensorOperand> operands) {
     segments.push_back(operands.size());
     for (const TensorOperand &operand : operands) {
       maps.push_back(AffineMapAttr::get(operand.map));
@@ -145,23 +192,18 @@ ParseResult parseAttention(OpAsmParser &parser, OperationState &result, ArrayRef
         return failure();
     }
     return success();
-  };
-  for (auto &[name, operands] : tensors)
-    if (resolve(operands))
-      return failure();
-  if (resolve(outputs))
-    return failure();
-  for (const TensorOperand &output : outputs)
-    result.addTypes(output.type);
-  if (hasKeyStart) {
-    segments.push_back(keyStart ? 1 : 0);
-    if (keyStart && parser.resolveOperand(*keyStart, parser.getBuilder().getIndexType(), result.operands))
-      return failure();
   }
-  result.attributes.set("indexing_maps", parser.getBuilder().getArrayAttr(maps));
-  result.attributes.set("operandSegmentSizes", parser.getBuilder().getDenseI32ArrayAttr(segments));
-  return success();
-}
+
+  OpAsmParser &parser;
+  OperationState &result;
+  ArrayRef<StringRef> names;
+  bool hasKeyStart;
+  llvm::MapVector<StringRef, SmallVector<TensorOperand, 1>> tensors;
+  SmallVector<TensorOperand> outputs;
+  std::optional<OpAsmParser::UnresolvedOperand> keyStart;
+  SmallVector<int32_t> segments;
+  SmallVector<Attribute> maps;
+};
 
 /// Prints what the two ops share. `keywords` go between the scores' attributes and the operands.
 template <typename OpTy>
@@ -207,16 +249,12 @@ void printAttention(OpAsmPrinter &printer, OpTy op, ArrayRef<std::pair<StringRef
   printer.decreaseIndent();
 }
 
-constexpr StringLiteral kElided[] = {"indexing_maps", "operandSegmentSizes", "scale",     "softcap", "causal",
-                                     "window_left",   "window_right",        "alignment", "dot",     "schedule"};
-
-SmallVector<StringRef> getElidedAttributes() { return SmallVector<StringRef>(std::begin(kElided), std::end(kElided)); }
-
 } // namespace
 
 ParseResult AttentionOp::parse(OpAsmParser &parser, OperationState &result) {
-  return parseAttention(parser, result, {"query", "key", "value", "bias", "mask", "kv_len", "offset", "sink"},
-                        /*hasKeyStart=*/false);
+  return ClauseParser(parser, result, {"query", "key", "value", "bias", "mask", "kv_len", "offset", "sink"},
+                      /*hasKeyStart=*/false)
+      .parse();
 }
 
 void AttentionOp::print(OpAsmPrinter &printer) {
@@ -235,12 +273,13 @@ void AttentionOp::print(OpAsmPrinter &printer) {
                    if (getSchedule())
                      printer << " schedule(" << *getSchedule() << ")";
                  });
-  printer.printOptionalAttrDict((*this)->getAttrs(), getElidedAttributes());
+  printer.printOptionalAttrDict((*this)->getAttrs(), SmallVector<StringRef>(ArrayRef(kClauseAttributes)));
 }
 
 ParseResult OnlineAttentionOp::parse(OpAsmParser &parser, OperationState &result) {
-  return parseAttention(parser, result, {"query", "key", "value", "bias", "mask", "kv_len", "positions"},
-                        /*hasKeyStart=*/true);
+  return ClauseParser(parser, result, {"query", "key", "value", "bias", "mask", "kv_len", "positions"},
+                      /*hasKeyStart=*/true)
+      .parse();
 }
 
 void OnlineAttentionOp::print(OpAsmPrinter &printer) {
@@ -258,5 +297,5 @@ void OnlineAttentionOp::print(OpAsmPrinter &printer) {
                  });
   if (getKeyStart())
     printer << " key_start(" << getKeyStart() << ")";
-  printer.printOptionalAttrDict((*this)->getAttrs(), getElidedAttributes());
+  printer.printOptionalAttrDict((*this)->getAttrs(), SmallVector<StringRef>(ArrayRef(kClauseAttributes)));
 }

@@ -38,6 +38,13 @@ def GQA_ScheduleAttr : AttrDef<GQA_Dialect, "Schedule"> {
       on the batch or the number of threads, so neither do the bits of the result.
     - `dot`: the contractions multiply pairs of bf16 and accumulate in f32 (`vdpbf16ps`).
 
+    Constraints:
+
+    - S1: `g`, `m` and `n` are positive.
+    - S2: `rows` is at least `g * m`.
+    - S3: `split` is 0 or a positive multiple of `n`.
+    - S4: `dot` needs an even `n`.
+
     ```mlir
     #gqa.schedule<lanes = row, g = 4, m = 16, rows = 64, n = 64, split = 0, dot = false>
     ```

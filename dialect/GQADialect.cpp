@@ -36,12 +36,12 @@ void GQADialect::initialize() {
 LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, Lanes lanes, int64_t g, int64_t m,
                                    int64_t rows, int64_t n, int64_t split, bool dot) {
   if (g < 1 || m < 1 || n < 1)
-    return emitError() << "tile sizes must be positive, got g = " << g << ", m = " << m << ", n = " << n;
-  if (rows < g * m)
-    return emitError() << "rows (" << rows << ") must hold g * m (" << g * m << ")";
+    return emitError() << "tile sizes must be positive, got g = " << g << ", m = " << m << ", n = " << n << " (S1)";
+  if (rows / g < m)
+    return emitError() << "rows (" << rows << ") must hold g * m (" << g << " * " << m << ") (S2)";
   if (split < 0 || split % n != 0)
-    return emitError() << "split (" << split << ") must be a multiple of n (" << n << "), or 0";
+    return emitError() << "split (" << split << ") must be a multiple of n (" << n << "), or 0 (S3)";
   if (dot && n % 2 != 0)
-    return emitError() << "dot pairs keys: n (" << n << ") must be even";
+    return emitError() << "dot pairs keys: n (" << n << ") must be even (S4)";
   return success();
 }

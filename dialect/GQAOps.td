@@ -69,16 +69,20 @@ def GQA_AttentionOp : GQA_Op<"attention", [
 
     Constraints:
 
-    - C1: each map is a projected permutation of the seven dimensions without zero results, of its operand's rank.
-    - C2: each operand has the dimensions of the table above; `m` may be missing only together in query and outputs.
+    - C1: there is one map per tensor operand, in operand order: a projected permutation of the seven dimensions (each
+      at most once, nothing constant), with as many results as the operand's rank.
+    - C2: each operand lists the dimensions of the table above. Of `b`, `hkv`, `g`, `m`, outputs list exactly those that
+      query lists, in any order, and no other operand lists one that query does not; key and value both list `g` (a key
+      per query head) or neither.
     - C3: element types are those of the table.
-    - C4: dimensions of one name have one extent; where both are static they are equal.
-    - C5: `dqk` and `dv` and the head extents `hkv`, `g` are static, and `dqk`, `dv` are positive.
-    - C6: `scale` is finite; `softcap` is finite and positive.
+    - C4: operands that list one dimension have one extent there. Where types show two of them, they are equal; nothing is
+      broadcast from extent 1: an operand that does not vary along a dimension does not list it.
+    - C5: the extents of `hkv`, `g`, `dqk` and `dv` are positive, and static in at least one operand. Those of `b`, `m`
+      and `n` may be dynamic, and 0.
+    - C6: `scale` is finite; `softcap` is finite and positive (leaving it out switches it off).
     - C7: `causal` and `window` need exactly one of `align` and `offset`; without them neither is allowed.
     - C8: window extents are not negative.
-    - C9: result types are the types of the outputs, one or two; key is the only operand that may list `g` together
-      with value, and then both do.
+    - C9: there are one or two outputs, and a result of the same type for each.
 
     Example, Llama-3-8B heads on a `[B, H, S, D]` layout, causal, with a cache longer than the queries:
 
@@ -146,8 +150,9 @@ def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
     Constraints:
 
     - C1 to C6, C8 as for `gqa.attention`; outputs are f32.
-    - C10: `causal` and windows need `positions`; without them it is not allowed.
-    - C11: there are three outputs: acc, max, sum; max and sum have the same dimensions.
+    - C10: `causal` and `window` need `positions`; without them it is not allowed.
+    - C11: there are three outputs, acc, max and sum, and a result of the same type for each; max and sum list the same
+      dimensions in the same order.
 
     ```mlir
     %acc, %max, %sum = gqa.online_attention scale 1.0 causal

@@ -27,11 +27,11 @@ bool hasElements(Type type, OperandRule::Elements elements) {
   case OperandRule::F32:
     return type.isF32();
   case OperandRule::Bool:
-    return type.isInteger(1) || type.isInteger(8);
+    return type.isSignlessInteger(1) || type.isSignlessInteger(8);
   case OperandRule::Integer:
-    return type.isInteger(32) || type.isInteger(64);
+    return type.isSignlessInteger(32) || type.isSignlessInteger(64);
   case OperandRule::I32:
-    return type.isInteger(32);
+    return type.isSignlessInteger(32);
   }
   llvm_unreachable("all kinds are handled");
 }
@@ -75,15 +75,8 @@ LogicalResult verifyOperand(Operation *op, AffineMap map, const OperandRule &rul
   return success();
 }
 
-/// C1 to C4 for all operands. `rules[i]` belongs to `maps[i]`.
-LogicalResult verifyOperands(Operation *op, ArrayRef<AffineMap> maps, ArrayRef<OperandRule> rules) {
-  if (maps.size() != rules.size())
-    return op->emitOpError() << "has " << rules.size() << " tensor operands but " << maps.size()
-                             << " indexing maps (C1)";
-  for (auto [map, rule] : llvm::zip_equal(maps, rules))
-    if (failed(verifyOperand(op, map, rule)))
-      return failure();
-
+/// C4: the extents that the types show agree.
+LogicalResult verifyExtents(Operation *op, ArrayRef<AffineMap> maps, ArrayRef<OperandRule> rules) {
   for (unsigned i = 0; i < kNumDims; ++i) {
     Dim dim = static_cast<Dim>(i);
     std::optional<std::pair<int64_t, StringRef>> seen;
@@ -102,12 +95,42 @@ LogicalResult verifyOperands(Operation *op, ArrayRef<AffineMap> maps, ArrayRef<O
   return success();
 }
 
+/// C1 to C4 for all operands. `rules[i]` belongs to `maps[i]`; query, key and value come first.
+LogicalResult verifyOperands(Operation *op, ArrayRef<AffineMap> maps, ArrayRef<OperandRule> rules) {
+  if (maps.size() != rules.size())
+    return op->emitOpError() << "has " << rules.size() << " tensor operands but " << maps.size()
+                             << " indexing maps (C1)";
+  for (auto [map, rule] : llvm::zip_equal(maps, rules))
+    if (failed(verifyOperand(op, map, rule)))
+      return failure();
+  for (auto [map, rule] : llvm::zip_equal(maps, rules))
+    for (Dim dim : {Dim::b, Dim::hkv, Dim::g, Dim::m})
+      if (hasDim(map, dim) && !hasDim(maps.front(), dim))
+        return op->emitOpError() << "'" << rule.name << "' lists dimension " << getDimName(dim)
+                                 << ", which 'query' does not, got " << printDims(map) << " and "
+                                 << printDims(maps.front()) << " (C2)";
+  AffineMap keyMap = maps[1], valueMap = maps[2];
+  if (hasDim(keyMap, Dim::g) != hasDim(valueMap, Dim::g))
+    return op->emitOpError() << "'key' " << printDims(keyMap) << " and 'value' " << printDims(valueMap)
+                             << " must both list g or neither (C2)";
+  return verifyExtents(op, maps, rules);
+}
+
+/// The operands that every attention has, which the form in quotes may leave out.
+template <typename OpTy> LogicalResult verifyRequiredOperands(OpTy op) {
+  constexpr StringLiteral names[] = {"query", "key", "value"};
+  for (auto [index, name] : llvm::enumerate(names))
+    if (unsigned size = op.getODSOperandIndexAndLength(index).second; size != 1)
+      return op.emitOpError() << "must have one '" << name << "', got " << size << " (C2)";
+  return success();
+}
+
 /// C5: the extents that become constants of the code.
 LogicalResult verifyStaticExtents(Operation *op, ArrayRef<AffineMap> maps, ValueRange tensors) {
   for (Dim dim : {Dim::hkv, Dim::g, Dim::dqk, Dim::dv})
     if (ShapedType::isDynamic(getStaticExtent(maps, tensors, dim)))
       return op->emitOpError() << "dimension " << getDimName(dim) << " must be static (C5)";
-  for (Dim dim : {Dim::dqk, Dim::dv})
+  for (Dim dim : {Dim::hkv, Dim::g, Dim::dqk, Dim::dv})
     if (getStaticExtent(maps, tensors, dim) == 0)
       return op->emitOpError() << "dimension " << getDimName(dim) << " must be positive, got 0 (C5)";
   return success();
@@ -125,6 +148,14 @@ template <typename OpTy> LogicalResult verifyScores(OpTy op) {
     if (extent && static_cast<int64_t>(*extent) < 0)
       return op.emitOpError() << name << " must not be negative, got " << static_cast<int64_t>(*extent) << " (C8)";
   return success();
+}
+
+/// C9, C11: one result per output, of its type.
+template <typename OpTy> LogicalResult verifyResultTypes(OpTy op, StringRef constraint) {
+  if (TypeRange(op.getOutputs()) == op.getResultTypes())
+    return success();
+  return op.emitOpError() << "result types (" << op.getResultTypes() << ") must be the types of the outputs ("
+                          << TypeRange(op.getOutputs()) << ") (" << constraint << ")";
 }
 
 /// The dimensions among `dims` that `map` lists, in the order of `dims`.
@@ -149,6 +180,8 @@ SmallVector<OperandRule> presentOnly(ArrayRef<OperandRule> rules) {
 } // namespace
 
 LogicalResult AttentionOp::verify() {
+  if (failed(verifyRequiredOperands(*this)))
+    return failure();
   const SmallVector<Dim> scoreDims = {Dim::b, Dim::hkv, Dim::g, Dim::m, Dim::n};
   SmallVector<OperandRule> rules = {
       {"query", getQuery(), {Dim::dqk}, {Dim::b, Dim::hkv, Dim::g, Dim::m}, OperandRule::Float},
@@ -181,16 +214,12 @@ LogicalResult AttentionOp::verify() {
     return emitOpError() << "'" << (getOffset() ? "offset" : "align") << "' has no meaning without causal or window"
                          << " (C7)";
   // C9
-  if (TypeRange(getOutputs()) != getResultTypes())
-    return emitOpError() << "result types (" << getResultTypes() << ") must be the types of the outputs ("
-                         << TypeRange(getOutputs()) << ") (C9)";
-  if (hasDim(getKeyMap(), Dim::g) != hasDim(getValueMap(), Dim::g))
-    return emitOpError() << "key " << printDims(getKeyMap()) << " and value " << printDims(getValueMap())
-                         << " must both list g or neither (C9)";
-  return success();
+  return verifyResultTypes(*this, "C9");
 }
 
 LogicalResult OnlineAttentionOp::verify() {
+  if (failed(verifyRequiredOperands(*this)))
+    return failure();
   const SmallVector<Dim> scoreDims = {Dim::b, Dim::hkv, Dim::g, Dim::m, Dim::n};
   const SmallVector<Dim> rowDims = {Dim::b, Dim::hkv, Dim::g, Dim::m};
   // C11
@@ -225,8 +254,5 @@ LogicalResult OnlineAttentionOp::verify() {
   if (getMap(getOutputsMutable()[1]) != getMap(getOutputsMutable()[2]))
     return emitOpError() << "max " << printDims(getMaxMap()) << " and sum " << printDims(getMap(getOutputsMutable()[2]))
                          << " must list the same dimensions (C11)";
-  if (TypeRange(getOutputs()) != getResultTypes())
-    return emitOpError() << "result types (" << getResultTypes() << ") must be the types of the outputs ("
-                         << TypeRange(getOutputs()) << ") (C11)";
-  return success();
+  return verifyResultTypes(*this, "C11");
 }

@@ -41,3 +41,84 @@ func.func @everything(%q: tensor<2x?x3x5x72xf16>, %k: tensor<2x?x3x72xf16>, %v: 
   // CHECK: return %[[R]]#0, %[[R]]#1
   return %o, %l : tensor<2x?x3x5x40xf16>, tensor<2x3x5x?xf32>
 }
+
+// Shapes of which nothing is static but what must be, one clause after the other in any order, an attribute of someone
+// else's, no dimension that could be left out; a [Hkv, G, D] decoding step on a [S, Hkv, D] cache.
+// CHECK-LABEL: func @decode
+func.func @decode(%q: tensor<2x4x64xbf16>, %k: tensor<?x2x64xbf16>, %v: tensor<?x2x64xbf16>, %len: tensor<i64>,
+                  %mask: tensor<?xi8>, %init: tensor<2x4x64xbf16>) -> tensor<2x4x64xbf16> {
+  // CHECK: gqa.attention scale 1.000000e+00
+  // CHECK-NEXT: query(%{{.*}}[hkv, g, dqk] : tensor<2x4x64xbf16>)
+  // CHECK-NEXT: key(%{{.*}}[n, hkv, dqk] : tensor<?x2x64xbf16>)
+  // CHECK-NEXT: value(%{{.*}}[n, hkv, dv] : tensor<?x2x64xbf16>)
+  // CHECK-NEXT: mask(%{{.*}}[n] : tensor<?xi8>)
+  // CHECK-NEXT: kv_len(%{{.*}}[] : tensor<i64>)
+  // CHECK-NEXT: outs(%{{.*}}[hkv, g, dv] : tensor<2x4x64xbf16>) {note = "mine"}
+  %o = gqa.attention
+    kv_len(%len[] : tensor<i64>) outs(%init[hkv, g, dv] : tensor<2x4x64xbf16>)
+    mask(%mask[n] : tensor<?xi8>) value(%v[n, hkv, dv] : tensor<?x2x64xbf16>)
+    query(%q[hkv, g, dqk] : tensor<2x4x64xbf16>) key(%k[n, hkv, dqk] : tensor<?x2x64xbf16>) scale 1.0 {note = "mine"}
+  return %o : tensor<2x4x64xbf16>
+}
+
+// K and V repeated, as a frontend gives them: they list g. A window to one side.
+// CHECK-LABEL: func @repeated
+func.func @repeated(%q: tensor<?x2x4x?x64xf32>, %k: tensor<?x2x4x?x64xf32>, %v: tensor<?x2x4x?x32xf32>,
+                    %init: tensor<?x2x4x?x32xf32>) -> tensor<?x2x4x?x32xf32> {
+  // CHECK: gqa.attention scale -5.000000e-01 window(right 0) align top_left
+  // CHECK-NEXT: query
+  // CHECK-NEXT: key(%{{.*}}[b, hkv, g, n, dqk] :
+  %o = gqa.attention scale -0.5 window(right 0) align top_left
+    query(%q[b, hkv, g, m, dqk] : tensor<?x2x4x?x64xf32>) key(%k[b, hkv, g, n, dqk] : tensor<?x2x4x?x64xf32>)
+    value(%v[b, hkv, g, n, dv] : tensor<?x2x4x?x32xf32>) outs(%init[b, hkv, g, m, dv] : tensor<?x2x4x?x32xf32>)
+  return %o : tensor<?x2x4x?x32xf32>
+}
+
+// A head and nothing else; an empty cache.
+// CHECK-LABEL: func @single_row
+func.func @single_row(%q: tensor<8xf32>, %k: tensor<0x8xf32>, %v: tensor<0x16xf32>, %init: tensor<16xf32>,
+                      %lse: tensor<f32>) -> (tensor<16xf32>, tensor<f32>) {
+  // CHECK: outs(%{{.*}}[dv] : tensor<16xf32>, %{{.*}}[] : tensor<f32>)
+  %o, %l = gqa.attention scale 1.0 query(%q[dqk] : tensor<8xf32>) key(%k[n, dqk] : tensor<0x8xf32>)
+    value(%v[n, dv] : tensor<0x16xf32>) outs(%init[dv] : tensor<16xf32>, %lse[] : tensor<f32>)
+  return %o, %l : tensor<16xf32>, tensor<f32>
+}
+
+// The state with query rows innermost; keys start somewhere.
+// CHECK-LABEL: func @online
+func.func @online(%q: tensor<72x64xf16>, %k: tensor<32x72xf16>, %v: tensor<32x40xf16>, %bias: tensor<64xf16>,
+                  %mask: tensor<64x32xi1>, %len: tensor<i32>, %p: tensor<64xi32>, %n0: index,
+                  %a: tensor<40x64xf32>, %x: tensor<64xf32>, %s: tensor<64xf32>)
+    -> (tensor<40x64xf32>, tensor<64xf32>, tensor<64xf32>) {
+  // CHECK: %[[R:.*]]:3 = gqa.online_attention scale 1.250000e-01 softcap 5.000000e+01 causal window(left 4095 right 7) dot
+  // CHECK-NEXT: query(%{{.*}}[dqk, m] : tensor<72x64xf16>)
+  // CHECK-NEXT: key(%{{.*}}[n, dqk] : tensor<32x72xf16>)
+  // CHECK-NEXT: value(%{{.*}}[n, dv] : tensor<32x40xf16>)
+  // CHECK-NEXT: bias(%{{.*}}[m] : tensor<64xf16>)
+  // CHECK-NEXT: mask(%{{.*}}[m, n] : tensor<64x32xi1>)
+  // CHECK-NEXT: kv_len(%{{.*}}[] : tensor<i32>)
+  // CHECK-NEXT: positions(%{{.*}}[m] : tensor<64xi32>)
+  // CHECK-NEXT: outs(%{{.*}}[dv, m] : tensor<40x64xf32>, %{{.*}}[m] : tensor<64xf32>, %{{.*}}[m] : tensor<64xf32>) key_start(%{{.*}})
+  %r:3 = gqa.online_attention scale 0.125 softcap 50.0 causal window(left 4095 right 7) dot key_start(%n0)
+    query(%q[dqk, m] : tensor<72x64xf16>) key(%k[n, dqk] : tensor<32x72xf16>) value(%v[n, dv] : tensor<32x40xf16>)
+    bias(%bias[m] : tensor<64xf16>) mask(%mask[m, n] : tensor<64x32xi1>) kv_len(%len[] : tensor<i32>)
+    positions(%p[m] : tensor<64xi32>)
+    outs(%a[dv, m] : tensor<40x64xf32>, %x[m] : tensor<64xf32>, %s[m] : tensor<64xf32>)
+  // CHECK: return %[[R]]#0, %[[R]]#1, %[[R]]#2
+  return %r#0, %r#1, %r#2 : tensor<40x64xf32>, tensor<64xf32>, tensor<64xf32>
+}
+
+// All dimensions, dynamic.
+// CHECK-LABEL: func @online_dynamic
+func.func @online_dynamic(%q: tensor<?x3x5x?x8xf32>, %k: tensor<?x3x?x8xf32>, %v: tensor<?x3x?x8xf32>,
+                          %a: tensor<?x3x5x?x8xf32>, %x: tensor<?x3x5x?xf32>, %s: tensor<?x3x5x?xf32>)
+    -> tensor<?x3x5x?x8xf32> {
+  // CHECK: gqa.online_attention scale 1.000000e+00
+  // CHECK: outs(%{{.*}}[b, hkv, g, m, dv] : tensor<?x3x5x?x8xf32>, %{{.*}}[b, hkv, g, m] : tensor<?x3x5x?xf32>, %{{.*}}[b, hkv, g, m] : tensor<?x3x5x?xf32>)
+  %r:3 = gqa.online_attention scale 1.0
+    query(%q[b, hkv, g, m, dqk] : tensor<?x3x5x?x8xf32>) key(%k[b, hkv, n, dqk] : tensor<?x3x?x8xf32>)
+    value(%v[b, hkv, n, dv] : tensor<?x3x?x8xf32>)
+    outs(%a[b, hkv, g, m, dv] : tensor<?x3x5x?x8xf32>, %x[b, hkv, g, m] : tensor<?x3x5x?xf32>,
+         %s[b, hkv, g, m] : tensor<?x3x5x?xf32>)
+  return %r#0 : tensor<?x3x5x?x8xf32>
+}
