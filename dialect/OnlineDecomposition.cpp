@@ -183,10 +183,11 @@ private:
 
   /// init + weights * value.
   Value buildWeightedValues(MappedTensor weights, MappedTensor init) {
+    // The operand with the lanes comes second: it makes the rows of the outer products.
     MappedTensor value{op.getValue(), op.getValueMap()};
-    if (rowsInLanes)
-      value = buildConverted(value, value.map, /*factor=*/1.0);
-    return buildContraction(builder, loc, value, weights, init);
+    if (!rowsInLanes)
+      return buildContraction(builder, loc, weights, value, init);
+    return buildContraction(builder, loc, buildConverted(value, value.map, /*factor=*/1.0), weights, init);
   }
 
   OpBuilder &builder;

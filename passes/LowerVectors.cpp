@@ -4,7 +4,6 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Dialect/Vector/Transforms/LoweringPatterns.h"
-#include "mlir/Dialect/Vector/Transforms/VectorRewritePatterns.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace mlir::gqa {
@@ -13,12 +12,42 @@ namespace mlir::gqa {
 
 namespace {
 
+/// A read of one element, repeated or not, is a load; buffers of any strides have one.
+struct LoadOneElement : OpRewritePattern<vector::TransferReadOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(vector::TransferReadOp op, PatternRewriter &rewriter) const override {
+    VectorType type = op.getVectorType();
+    bool isOneElement = type.getNumElements() == 1 ||
+                        llvm::all_of(op.getPermutationMap().getResults(), llvm::IsaPred<AffineConstantExpr>);
+    if (!isOneElement || op.hasOutOfBoundsDim() || op.getMask() || !isa<MemRefType>(op.getBase().getType()))
+      return rewriter.notifyMatchFailure(op, "not a plain read of one element of a buffer");
+    Value element = memref::LoadOp::create(rewriter, op.getLoc(), op.getBase(), op.getIndices());
+    rewriter.replaceOpWithNewOp<vector::BroadcastOp>(op, type, element);
+    return success();
+  }
+};
+
+/// A write of one element is a store.
+struct StoreOneElement : OpRewritePattern<vector::TransferWriteOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(vector::TransferWriteOp op, PatternRewriter &rewriter) const override {
+    VectorType type = op.getVectorType();
+    if (type.getNumElements() != 1 || op.hasOutOfBoundsDim() || op.getMask() ||
+        !isa<MemRefType>(op.getBase().getType()))
+      return rewriter.notifyMatchFailure(op, "not a plain write of one element of a buffer");
+    SmallVector<int64_t> zeros(type.getRank(), 0);
+    Value element = vector::ExtractOp::create(rewriter, op.getLoc(), op.getVector(), zeros);
+    rewriter.replaceOpWithNewOp<memref::StoreOp>(op, element, op.getBase(), op.getIndices());
+    return success();
+  }
+};
+
 struct LowerVectors : impl::LowerVectorsBase<LowerVectors> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     vector::populateVectorMultiReductionLoweringPatterns(patterns,
                                                          vector::VectorMultiReductionLowering::InnerReduction);
-    vector::populateScalarVectorTransferLoweringPatterns(patterns, /*benefit=*/1, /*allowMultipleUses=*/true);
+    patterns.add<LoadOneElement, StoreOneElement>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

@@ -26,7 +26,7 @@ constexpr int64_t kVectorsPerTile = 4;
 constexpr int64_t kDotLanes = 16;
 
 /// Up to this many query rows, vectors along the head dimension beat vectors of rows, which would be half empty.
-constexpr int64_t kMaxHeadDimRows = 0;
+constexpr int64_t kMaxHeadDimRows = 8;
 
 struct SelectSchedule : impl::SelectScheduleBase<SelectSchedule> {
   using SelectScheduleBase::SelectScheduleBase;
@@ -54,6 +54,9 @@ private:
     if (tileM)
       m = tileM;
     int64_t split = isShort ? llvm::alignTo(kKeysPerSplit, n) : 0;
+    // One range is no split: merging it with nothing would give the same bits.
+    if (int64_t keys = extent(Dim::n); !ShapedType::isDynamic(keys) && keys <= split)
+      split = 0;
     bool hasWholeVectors = extent(Dim::dqk) % kDotLanes == 0 && extent(Dim::dv) % vector == 0;
     if (isShort && g * m <= kMaxHeadDimRows && hasWholeVectors)
       return ScheduleAttr::get(op.getContext(), Lanes::HeadDim, g, m, llvm::PowerOf2Ceil(g * m), n, split,

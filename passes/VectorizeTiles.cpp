@@ -146,6 +146,67 @@ Value vectorizeLaneSum(RewriterBase &rewriter, linalg::LinalgOp op) {
   return writeWhole(rewriter, loc, sums, init);
 }
 
+/// A sum or maximum along one row: out[0] = combine(out[0], in[0, :]).
+std::optional<vector::CombiningKind> getRowReduction(linalg::LinalgOp op) {
+  SmallVector<Operation *, 1> combiners;
+  if (op.getNumDpsInputs() != 1 || op.getNumReductionLoops() != 1 || op->getNumResults() != 1 ||
+      !op.getIndexingMapsArray()[0].isIdentity() ||
+      op.getIteratorTypesArray().back() != utils::IteratorType::reduction ||
+      !matchReduction(op.getRegionOutputArgs(), 0, combiners) || combiners.size() != 1)
+    return std::nullopt;
+  auto type = cast<RankedTensorType>(op.getDpsInputs()[0].getType());
+  if (!type.getElementType().isF32() || type.getNumElements() != type.getShape().back())
+    return std::nullopt;
+  if (isa<arith::AddFOp>(combiners.front()))
+    return vector::CombiningKind::ADD;
+  if (isa<arith::MaxNumFOp>(combiners.front()))
+    return vector::CombiningKind::MAXNUMF;
+  return std::nullopt;
+}
+
+/// Folds the row in halves: vertical operations on whole vectors first, one short horizontal one at the end.
+Value vectorizeRowReduction(RewriterBase &rewriter, linalg::LinalgOp op, vector::CombiningKind kind) {
+  constexpr int64_t kHorizontal = 16;
+  Location loc = op.getLoc();
+  auto flags = arith::FastMathFlags::nnan | arith::FastMathFlags::nsz | arith::FastMathFlags::reassoc;
+  Value row = readWhole(rewriter, loc, op.getDpsInputs()[0]);
+  int64_t length = cast<VectorType>(row.getType()).getNumElements();
+  row = vector::ShapeCastOp::create(rewriter, loc, VectorType::get({length}, rewriter.getF32Type()), row);
+  for (; length > kHorizontal && length % 2 == 0; length /= 2) {
+    auto half = [&](int64_t offset) -> Value {
+      return vector::ExtractStridedSliceOp::create(rewriter, loc, row, ArrayRef{offset}, ArrayRef{length / 2},
+                                                   ArrayRef<int64_t>{1});
+    };
+    Value low = half(0), high = half(length / 2);
+    if (kind == vector::CombiningKind::ADD)
+      row = arith::AddFOp::create(rewriter, loc, low, high);
+    else
+      row = arith::MaxNumFOp::create(rewriter, loc, low, high, flags);
+  }
+  Value init = op.getDpsInits()[0];
+  Value old = readWhole(rewriter, loc, init);
+  SmallVector<int64_t> zeros(cast<VectorType>(old.getType()).getRank(), 0);
+  Value start = zeros.empty() ? vector::ExtractOp::create(rewriter, loc, old)
+                              : vector::ExtractOp::create(rewriter, loc, old, zeros);
+  Value result = vector::ReductionOp::create(rewriter, loc, kind, row, start, flags);
+  return writeWhole(rewriter, loc, vector::BroadcastOp::create(rewriter, loc, old.getType(), result), init);
+}
+
+/// A column of scalars repeated along rows needs no transposition.
+struct BroadcastColumn : OpRewritePattern<vector::TransposeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(vector::TransposeOp op, PatternRewriter &rewriter) const override {
+    auto broadcast = op.getVector().getDefiningOp<vector::BroadcastOp>();
+    auto source = broadcast ? dyn_cast<VectorType>(broadcast.getSourceType()) : VectorType();
+    if (!source || source.getRank() != 1 || op.getPermutation() != ArrayRef<int64_t>{1, 0})
+      return rewriter.notifyMatchFailure(op, "not the transposition of a repeated row");
+    auto columnType = VectorType::get({source.getDimSize(0), 1}, source.getElementType());
+    Value column = vector::ShapeCastOp::create(rewriter, op.getLoc(), columnType, broadcast.getSource());
+    rewriter.replaceOpWithNewOp<vector::BroadcastOp>(op, op.getType(), column);
+    return success();
+  }
+};
+
 struct VectorizeTiles : impl::VectorizeTilesBase<VectorizeTiles> {
   void runOnOperation() override {
     if (failed(vectorizeAll()) || failed(foldSubsets()))
@@ -177,6 +238,10 @@ private:
         rewriter.replaceOp(op, vectorizeLaneSum(rewriter, op));
         continue;
       }
+      if (std::optional<vector::CombiningKind> kind = getRowReduction(op)) {
+        rewriter.replaceOp(op, vectorizeRowReduction(rewriter, op, *kind));
+        continue;
+      }
       FailureOr<linalg::VectorizationResult> result = linalg::vectorize(rewriter, op);
       if (failed(result))
         return op.emitOpError() << "cannot be vectorised";
@@ -189,6 +254,7 @@ private:
     RewritePatternSet patterns(&getContext());
     vector::populateVectorReductionToContractPatterns(patterns);
     vector::populateCastAwayVectorLeadingOneDimPatterns(patterns);
+    patterns.add<BroadcastColumn>(&getContext());
     vector::TransferReadOp::getCanonicalizationPatterns(patterns, &getContext());
     vector::TransferWriteOp::getCanonicalizationPatterns(patterns, &getContext());
     tensor::populateFoldTensorSubsetIntoVectorTransferPatterns(patterns);
