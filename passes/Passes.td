@@ -146,4 +146,51 @@ def UnfuseAttention : Pass<"gqa-unfuse-attention", "::mlir::func::FuncOp"> {
   let dependentDialects = ["arith::ArithDialect", "linalg::LinalgDialect", "math::MathDialect", "tensor::TensorDialect"];
 }
 
+def TileContractions : Pass<"gqa-tile-contractions", "::mlir::func::FuncOp"> {
+  let summary = "contractions outside parallel loops become parallel blocks with packed operands";
+  let description = [{
+    Takes any product of two float tensors summed over shared dimensions: matmuls with any maps, batched, transposed or
+    broadcast, static or dynamic. A task computes one block of the result; it packs the operands' blocks as f32 into
+    local tiles and multiplies them in static register blocks. Products of a matrix and a vector are left to
+    `gqa-tile-rows`.
+  }];
+  let options = [
+    Option<"vectorBits", "vector-bits", "int64_t", "512", "width of a vector register in bits">,
+    Option<"registers", "registers", "int64_t", "32", "number of vector registers">,
+  ];
+  let dependentDialects = ["affine::AffineDialect", "arith::ArithDialect", "bufferization::BufferizationDialect",
+                           "linalg::LinalgDialect", "scf::SCFDialect", "tensor::TensorDialect"];
+}
+
+def FuseElementwise : Pass<"gqa-fuse-elementwise", "::mlir::func::FuncOp"> {
+  let summary = "chains of elementwise ops become one op";
+  let description = [{
+    Named elementwise ops are generalised, then each producer goes into its only consumer. Contractions stay as they are,
+    and what is costly is not repeated: a reciprocal of a row is not computed again for each of its elements.
+  }];
+}
+
+def TileRows : Pass<"gqa-tile-rows", "::mlir::func::FuncOp"> {
+  let summary = "linalg ops that are not contractions become parallel tasks of vectors";
+  let description = [{
+    Large ops outside parallel loops are divided into tasks along the outer dimensions of their output. Inside, loops cut
+    them, and what other passes left with dynamic shape in their tasks, into vectors: four at a time, then one, then
+    scalars, so every tile is static. Ops that do not vectorise (gathers, windows) become tasks and stay whole there.
+  }];
+  let options = [
+    Option<"vectorBits", "vector-bits", "int64_t", "512", "width of a vector register in bits">,
+  ];
+  let dependentDialects = ["affine::AffineDialect", "arith::ArithDialect", "linalg::LinalgDialect",
+                           "scf::SCFDialect", "tensor::TensorDialect"];
+}
+
+def WidenAccumulators : Pass<"gqa-widen-accumulators", "::mlir::func::FuncOp"> {
+  let summary = "contractions of half types accumulate in f32";
+  let description = [{
+    A contraction whose result is f16 or bf16 becomes one with an f32 result, started from the widened init, and a
+    conversion at its end: one rounding in place of one per step.
+  }];
+  let dependentDialects = ["arith::ArithDialect", "linalg::LinalgDialect", "tensor::TensorDialect"];
+}
+
 #endif // GQA_PASSES_TD

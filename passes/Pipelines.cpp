@@ -36,6 +36,19 @@ void addCleanUp(OpPassManager &manager) {
   manager.addPass(createCSEPass());
 }
 
+/// What is not fused attention: contractions become packed blocks, everything else rows of vectors.
+void buildTileOthers(OpPassManager &manager, const Target &target) {
+  TileContractionsOptions contractions;
+  contractions.vectorBits = target.vectorBits;
+  contractions.registers = target.registers;
+  manager.addNestedPass<func::FuncOp>(createTileContractions(contractions));
+  addCleanUp(manager);
+  TileRowsOptions rows;
+  rows.vectorBits = target.vectorBits;
+  manager.addNestedPass<func::FuncOp>(createTileRows(rows));
+  addCleanUp(manager);
+}
+
 void buildRegisters(OpPassManager &manager, const Target &target) {
   TileToRegistersOptions options;
   options.vectorBits = target.vectorBits;
@@ -99,7 +112,7 @@ void buildLLVM(OpPassManager &manager, const Target &target) {
 
 } // namespace
 
-void buildLowerGQA(OpPassManager &manager, const LowerOptions &options, const Target &target) {
+static void buildLower(OpPassManager &manager, const LowerOptions &options, const Target &target, bool isFused) {
   auto isPast = [&](Stage stage) { return options.stopAfter < stage; };
   manager.addPass(createInlinerPass());
   if (isPast(Stage::schedule))
@@ -117,8 +130,13 @@ void buildLowerGQA(OpPassManager &manager, const LowerOptions &options, const Ta
   addCleanUp(manager);
   if (isPast(Stage::tile))
     return;
+  if (!isFused)
+    manager.addNestedPass<func::FuncOp>(createUnfuseAttention());
+  manager.addNestedPass<func::FuncOp>(createWidenAccumulators());
+  manager.addNestedPass<func::FuncOp>(createFuseElementwise());
   manager.addNestedPass<func::FuncOp>(createTileAttention());
   addCleanUp(manager);
+  buildTileOthers(manager, target);
   if (isPast(Stage::decompose))
     return;
   manager.addNestedPass<func::FuncOp>(createDecomposeAttention());
@@ -137,14 +155,29 @@ void buildLowerGQA(OpPassManager &manager, const LowerOptions &options, const Ta
   buildLLVM(manager, target);
 }
 
-void registerPipelines() {
-  PassPipelineRegistration<LowerOptions>("lower-gqa", "Attention to fused CPU code",
-                                         [](OpPassManager &manager, const LowerOptions &options) {
+void buildLowerGQA(OpPassManager &manager, const LowerOptions &options, const Target &target) {
+  buildLower(manager, options, target, /*isFused=*/true);
+}
+
+void buildLowerGQAUnfused(OpPassManager &manager, const LowerOptions &options, const Target &target) {
+  buildLower(manager, options, target, /*isFused=*/false);
+}
+
+static void registerLowering(StringRef name, StringRef description,
+                             void (*build)(OpPassManager &, const LowerOptions &, const Target &)) {
+  PassPipelineRegistration<LowerOptions>(name, description,
+                                         [build](OpPassManager &manager, const LowerOptions &options) {
                                            llvm::Expected<Target> target = Target::get(options.targetCpu);
                                            if (!target)
                                              llvm::report_fatal_error(target.takeError(), /*gen_crash_diag=*/false);
-                                           buildLowerGQA(manager, options, *target);
+                                           build(manager, options, *target);
                                          });
+}
+
+void registerPipelines() {
+  registerLowering("lower-gqa", "Attention to fused CPU code", buildLowerGQA);
+  registerLowering("lower-gqa-unfused", "Attention to separate products and softmax on repeated K/V: the baseline",
+                   buildLowerGQAUnfused);
 }
 
 } // namespace mlir::gqa

@@ -35,6 +35,10 @@ struct LowerOptions : PassPipelineOptions<LowerOptions> {
 /// `--lower-gqa`: attention, raised where needed, to fused code in the LLVM dialect.
 void buildLowerGQA(OpPassManager &manager, const LowerOptions &options, const Target &target);
 
+/// `--lower-gqa-unfused`: the baseline. K/V are repeated in memory, scores exist whole; the products, like all that is
+/// not attention, take the same route as in `--lower-gqa`.
+void buildLowerGQAUnfused(OpPassManager &manager, const LowerOptions &options, const Target &target);
+
 void registerPipelines();
 
 } // namespace mlir::gqa

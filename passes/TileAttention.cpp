@@ -1,3 +1,4 @@
+#include "passes/IndexMath.h"
 #include "passes/Passes.h"
 
 #include "dialect/AttentionDims.h"
@@ -23,33 +24,6 @@ namespace {
 struct TileRange {
   OpFoldResult offset, size;
   int64_t extent;
-};
-
-/// Index arithmetic that folds constants, on signed values.
-struct IndexMath {
-  OpBuilder &b;
-  Location loc;
-
-  OpFoldResult constant(int64_t value) const { return b.getIndexAttr(value); }
-  OpFoldResult add(OpFoldResult lhs, OpFoldResult rhs) const { return apply(d(0) + d(1), {lhs, rhs}); }
-  OpFoldResult add(OpFoldResult lhs, int64_t rhs) const { return apply(d(0) + rhs, {lhs}); }
-  OpFoldResult sub(OpFoldResult lhs, OpFoldResult rhs) const { return apply(d(0) - d(1), {lhs, rhs}); }
-  OpFoldResult mul(OpFoldResult lhs, int64_t rhs) const { return apply(d(0) * rhs, {lhs}); }
-  OpFoldResult floorDiv(OpFoldResult lhs, int64_t rhs) const { return apply(d(0).floorDiv(rhs), {lhs}); }
-  OpFoldResult ceilDiv(OpFoldResult lhs, int64_t rhs) const { return apply(d(0).ceilDiv(rhs), {lhs}); }
-  OpFoldResult min(OpFoldResult lhs, OpFoldResult rhs) const {
-    return affine::makeComposedFoldedAffineMin(b, loc, AffineMap::get(2, 0, {d(0), d(1)}, b.getContext()), {lhs, rhs});
-  }
-  OpFoldResult max(OpFoldResult lhs, OpFoldResult rhs) const {
-    return affine::makeComposedFoldedAffineMax(b, loc, AffineMap::get(2, 0, {d(0), d(1)}, b.getContext()), {lhs, rhs});
-  }
-  Value value(OpFoldResult ofr) const { return getValueOrCreateConstantIndexOp(b, loc, ofr); }
-
-private:
-  AffineExpr d(unsigned position) const { return b.getAffineDimExpr(position); }
-  OpFoldResult apply(AffineExpr expr, ArrayRef<OpFoldResult> operands) const {
-    return affine::makeComposedFoldedAffineApply(b, loc, expr, operands);
-  }
 };
 
 /// Tiles one op. Inside a tile the query rows (g and m, in the query's order) are one dimension, called `m`.

@@ -214,6 +214,7 @@ struct VectorizeTiles : impl::VectorizeTilesBase<VectorizeTiles> {
     hoistAccumulators();
     if (failed(foldSubsets()))
       return signalPassFailure();
+    restoreWriteRanks();
   }
 
 private:
@@ -260,6 +261,27 @@ private:
     tensor::populateFoldTensorSubsetIntoVectorTransferPatterns(patterns);
     scf::ForOp::getCanonicalizationPatterns(patterns, &getContext());
     return applyPatternsGreedily(getOperation(), std::move(patterns));
+  }
+
+  /// Bufferization takes a write at index 0 for one of the whole tensor, and drops what was there, if the vector's
+  /// dimensions are no smaller than the tensor's first ones (MLIR 22, TransferWriteOpInterface). A vector of lower rank
+  /// than its tensor is compared with the wrong dimensions, so it gets the tensor's rank.
+  void restoreWriteRanks() {
+    IRRewriter rewriter(&getContext());
+    getOperation().walk([&](vector::TransferWriteOp op) {
+      VectorType type = op.getVectorType();
+      auto target = dyn_cast<RankedTensorType>(op.getShapedType());
+      if (!target || type.getRank() == target.getRank() || !op.getPermutationMap().isMinorIdentity() || op.getMask())
+        return;
+      SmallVector<int64_t> shape(target.getRank() - type.getRank(), 1);
+      llvm::append_range(shape, type.getShape());
+      SmallVector<bool> inBounds(target.getRank() - type.getRank(), true);
+      llvm::append_range(inBounds, op.getInBoundsValues());
+      rewriter.setInsertionPoint(op);
+      Value vector = vector::BroadcastOp::create(rewriter, op.getLoc(), VectorType::get(shape, type.getElementType()),
+                                                 op.getVector());
+      rewriter.replaceOpWithNewOp<vector::TransferWriteOp>(op, vector, op.getBase(), op.getIndices(), inBounds);
+    });
   }
 
   void hoistAccumulators() {

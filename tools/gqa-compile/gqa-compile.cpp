@@ -81,7 +81,8 @@ int compile(const Options &options) {
   PassManager manager(&context);
   gqa::LowerOptions lowerOptions;
   lowerOptions.targetCpu = options.targetCpu.getValue();
-  gqa::buildLowerGQA(manager, lowerOptions, *target);
+  auto *build = options.unfused ? gqa::buildLowerGQAUnfused : gqa::buildLowerGQA;
+  build(manager, lowerOptions, *target);
   if (failed(manager.run(*module)))
     return 1;
 

@@ -1,0 +1,45 @@
+// RUN: gqa-opt %s --split-input-file --gqa-fuse-elementwise --canonicalize | FileCheck %s
+
+// A chain of named ops is one op.
+// CHECK-LABEL: func @chain
+func.func @chain(%x: tensor<?xf32>, %y: tensor<?xf32>, %e: tensor<?xf32>) -> tensor<?xf32> {
+  // CHECK-COUNT-1: linalg.generic
+  // CHECK-NOT: linalg
+  // CHECK: arith.addf
+  // CHECK: math.exp
+  %s = linalg.add ins(%x, %y : tensor<?xf32>, tensor<?xf32>) outs(%e : tensor<?xf32>) -> tensor<?xf32>
+  %r = linalg.exp ins(%s : tensor<?xf32>) outs(%e : tensor<?xf32>) -> tensor<?xf32>
+  return %r : tensor<?xf32>
+}
+
+// -----
+
+// What a contraction reads stays in memory.
+// CHECK-LABEL: func @into_contraction
+func.func @into_contraction(%x: tensor<8x8xf32>, %e: tensor<8x8xf32>) -> tensor<8x8xf32> {
+  // CHECK: linalg.generic
+  // CHECK: linalg.matmul
+  %s = linalg.add ins(%x, %x : tensor<8x8xf32>, tensor<8x8xf32>) outs(%e : tensor<8x8xf32>) -> tensor<8x8xf32>
+  %r = linalg.matmul ins(%s, %x : tensor<8x8xf32>, tensor<8x8xf32>) outs(%e : tensor<8x8xf32>) -> tensor<8x8xf32>
+  return %r : tensor<8x8xf32>
+}
+
+// -----
+
+// The reciprocal of a row is not computed for each of its elements; its sum with a constant may be.
+// CHECK-LABEL: func @broadcast
+func.func @broadcast(%x: tensor<8x8xf32>, %row: tensor<8xf32>, %e: tensor<8xf32>, %o: tensor<8x8xf32>) -> tensor<8x8xf32> {
+  // CHECK: linalg.generic
+  // CHECK: math.rsqrt
+  // CHECK: linalg.generic
+  // CHECK: arith.mulf
+  %s = linalg.rsqrt ins(%row : tensor<8xf32>) outs(%e : tensor<8xf32>) -> tensor<8xf32>
+  %r = linalg.generic {
+    indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>, affine_map<(i, j) -> (i, j)>],
+    iterator_types = ["parallel", "parallel"]} ins(%x, %s : tensor<8x8xf32>, tensor<8xf32>) outs(%o : tensor<8x8xf32>) {
+  ^bb0(%a: f32, %b: f32, %out: f32):
+    %m = arith.mulf %a, %b : f32
+    linalg.yield %m : f32
+  } -> tensor<8x8xf32>
+  return %r : tensor<8x8xf32>
+}
