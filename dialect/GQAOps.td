@@ -153,6 +153,8 @@ def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
     - C10: `causal` and `window` need `positions`; without them it is not allowed.
     - C11: there are three outputs, acc, max and sum, and a result of the same type for each; max and sum list the same
       dimensions in the same order.
+    - C12: `dot`, which makes products of pairs of bf16, needs bf16 in query, key and value, `acc[dv, m]`, `query[m, dqk]`,
+      `key[n, dqk]`, `value[n, dv]`, and even `n` and `dqk`.
 
     ```mlir
     %acc, %max, %sum = gqa.online_attention scale 1.0 causal

@@ -217,6 +217,30 @@ LogicalResult AttentionOp::verify() {
   return verifyResultTypes(*this, "C9");
 }
 
+/// C12.
+static LogicalResult verifyDot(OnlineAttentionOp op) {
+  if (!op.getDot())
+    return success();
+  MLIRContext *context = op.getContext();
+  std::tuple<StringRef, Value, AffineMap, SmallVector<Dim>> operands[] = {
+      {"query", op.getQuery(), op.getQueryMap(), {Dim::m, Dim::dqk}},
+      {"key", op.getKey(), op.getKeyMap(), {Dim::n, Dim::dqk}},
+      {"value", op.getValue(), op.getValueMap(), {Dim::n, Dim::dv}},
+      {"acc", op.getOutputs()[0], op.getAccMap(), {Dim::dv, Dim::m}}};
+  for (auto &[name, tensor, map, dims] : operands) {
+    if (map != getDimsMap(context, dims))
+      return op.emitOpError() << "'dot' needs '" << name << "' to list " << printDims(getDimsMap(context, dims))
+                              << ", got " << printDims(map) << " (C12)";
+    Type element = cast<RankedTensorType>(tensor.getType()).getElementType();
+    if (name != "acc" && !element.isBF16())
+      return op.emitOpError() << "'dot' needs '" << name << "' to have elements of bf16, got " << element << " (C12)";
+  }
+  for (int64_t extent : cast<RankedTensorType>(op.getKey().getType()).getShape())
+    if (ShapedType::isDynamic(extent) || extent % 2 != 0)
+      return op.emitOpError() << "'dot' needs even extents of key, got " << op.getKey().getType() << " (C12)";
+  return success();
+}
+
 LogicalResult OnlineAttentionOp::verify() {
   if (failed(verifyRequiredOperands(*this)))
     return failure();
@@ -254,5 +278,7 @@ LogicalResult OnlineAttentionOp::verify() {
   if (getMap(getOutputsMutable()[1]) != getMap(getOutputsMutable()[2]))
     return emitOpError() << "max " << printDims(getMaxMap()) << " and sum " << printDims(getMap(getOutputsMutable()[2]))
                          << " must list the same dimensions (C11)";
-  return verifyResultTypes(*this, "C11");
+  if (failed(verifyResultTypes(*this, "C11")))
+    return failure();
+  return verifyDot(*this);
 }

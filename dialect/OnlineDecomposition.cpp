@@ -96,6 +96,8 @@ private:
     MappedTensor key{op.getKey(), op.getKeyMap()};
     if (!rowsInLanes)
       return buildDotProducts(query, key);
+    if (usesPairs())
+      return buildPairProducts();
     key = buildConverted(key, key.map, /*factor=*/1.0);
     Value zero = buildEmptyF32(builder, loc, scoreMap, {query, key}, 0.0);
     return {buildContraction(builder, loc, key, query, {zero, scoreMap}), scoreMap};
@@ -116,7 +118,7 @@ private:
     AffineExpr m, n, lane, step;
     bindDims(op.getContext(), m, n, lane, step);
     auto map = [&](ArrayRef<AffineExpr> results) { return AffineMap::get(4, 0, results, op.getContext()); };
-    Value queryLanes = splitLanes(query.tensor), keyLanes = splitLanes(key.tensor);
+    Value queryLanes = splitInner(query.tensor, kDotLanes), keyLanes = splitInner(key.tensor, kDotLanes);
     int64_t rows = cast<RankedTensorType>(query.tensor.getType()).getDimSize(0);
     int64_t keys = cast<RankedTensorType>(key.tensor.getType()).getDimSize(0);
     Value zero = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(0.0));
@@ -145,12 +147,86 @@ private:
     return {sum.getResult(0), scoreMap};
   }
 
-  /// [rows, d] -> [rows, d / kDotLanes, kDotLanes].
-  Value splitLanes(Value tensor) {
+  /// Whether products are made of pairs of bf16 (constraint C12).
+  bool usesPairs() { return op.getDot() && rowsInLanes; }
+
+  /// Scores [n, rows] from pairs along the head dimension: key [n, pair, 2] times query [pair, rows, 2]. The factor
+  /// comes afterwards, since it would cost the query bits.
+  MappedTensor buildPairProducts() {
+    Value query = buildPairs(builder, loc, splitInner(op.getQuery(), 2), /*isInterleaved=*/true);
+    Value key = splitInner(op.getKey(), 2);
+    MappedTensor like[] = {{op.getQuery(), op.getQueryMap()}, {op.getKey(), op.getKeyMap()}};
+    Value zero = buildEmptyF32(builder, loc, scoreMap, like, 0.0);
+    MappedTensor products{buildPairContraction(key, /*isPairFirst=*/false, query, zero), scoreMap};
+    double factor = getScoreFactor(options);
+    Value scaled = buildGeneric(builder, loc, {}, products, [&](OpBuilder &b, Location l, ValueRange args) -> Value {
+      return arith::MulFOp::create(b, l, args[0], arith::ConstantOp::create(b, l, b.getF32FloatAttr(factor)));
+    });
+    return {scaled, scoreMap};
+  }
+
+  /// init[dv, rows] + value [pair, dv, 2] times weights [pair, rows, 2], with pairs along the keys.
+  Value buildPairValues(MappedTensor weights, MappedTensor init) {
+    Value value = buildPairs(builder, loc, splitOuter(op.getValue(), 2), /*isInterleaved=*/false);
+    Value pairs = buildPairs(builder, loc, splitOuter(weights.tensor, 2), /*isInterleaved=*/false);
+    return buildPairContraction(value, /*isPairFirst=*/true, pairs, init.tensor);
+  }
+
+  /// Brings pairs together in bf16: [pair, 2, lanes] -> [pair, lanes, 2], or, where the pairs lie next to each other
+  /// already (`isInterleaved`), [lanes, pair, 2] -> [pair, lanes, 2].
+  static Value buildPairs(OpBuilder &builder, Location loc, Value tensor, bool isInterleaved) {
+    ArrayRef<int64_t> shape = cast<RankedTensorType>(tensor.getType()).getShape();
+    AffineExpr pair, lane, half;
+    bindDims(builder.getContext(), pair, lane, half);
+    SmallVector<int64_t> extents =
+        isInterleaved ? SmallVector<int64_t>{shape[1], shape[0], 2} : SmallVector<int64_t>{shape[0], shape[2], 2};
+    AffineMap input = isInterleaved ? AffineMap::get(3, 0, {lane, pair, half}, builder.getContext())
+                                    : AffineMap::get(3, 0, {pair, half, lane}, builder.getContext());
+    Value empty = tensor::EmptyOp::create(builder, loc, extents, builder.getBF16Type());
+    SmallVector<utils::IteratorType> loops(3, utils::IteratorType::parallel);
+    return linalg::GenericOp::create(builder, loc, empty.getType(), tensor, empty,
+                                     ArrayRef{input, builder.getMultiDimIdentityMap(3)}, loops,
+                                     [](OpBuilder &b, Location l, ValueRange args) {
+                                       Value value = args[0];
+                                       if (value.getType().isF32())
+                                         value = arith::TruncFOp::create(b, l, b.getBF16Type(), value);
+                                       linalg::YieldOp::create(b, l, value);
+                                     })
+        .getResult(0);
+  }
+
+  /// init[row, lane] + sum over pairs and halves of rows[row, pair, half] (or [pair, row, half]) * lanes[pair, lane,
+  /// half].
+  Value buildPairContraction(Value rows, bool isPairFirst, Value lanes, Value init) {
+    AffineExpr row, lane, pair, half;
+    bindDims(op.getContext(), row, lane, pair, half);
+    auto map = [&](ArrayRef<AffineExpr> results) { return AffineMap::get(4, 0, results, op.getContext()); };
+    AffineMap rowsMap = isPairFirst ? map({pair, row, half}) : map({row, pair, half});
+    using utils::IteratorType;
+    return linalg::GenericOp::create(
+               builder, loc, init.getType(), ValueRange{rows, lanes}, init,
+               ArrayRef<AffineMap>{rowsMap, map({pair, lane, half}), map({row, lane})},
+               ArrayRef{IteratorType::parallel, IteratorType::parallel, IteratorType::reduction,
+                        IteratorType::reduction},
+               [](OpBuilder &b, Location l, ValueRange args) {
+                 Value product = arith::MulFOp::create(b, l, widen(b, l, args[0]), widen(b, l, args[1]));
+                 linalg::YieldOp::create(b, l, arith::AddFOp::create(b, l, args[2], product).getResult());
+               })
+        .getResult(0);
+  }
+
+  /// [rows, d] -> [rows, d / size, size].
+  Value splitInner(Value tensor, int64_t size) {
     auto type = cast<RankedTensorType>(tensor.getType());
-    int64_t extent = type.getDimSize(1);
-    auto split = RankedTensorType::get({type.getDimSize(0), extent / kDotLanes, kDotLanes}, type.getElementType());
+    auto split = RankedTensorType::get({type.getDimSize(0), type.getDimSize(1) / size, size}, type.getElementType());
     return tensor::ExpandShapeOp::create(builder, loc, split, tensor, ArrayRef<ReassociationIndices>{{0}, {1, 2}});
+  }
+
+  /// [keys, d] -> [keys / size, size, d].
+  Value splitOuter(Value tensor, int64_t size) {
+    auto type = cast<RankedTensorType>(tensor.getType());
+    auto split = RankedTensorType::get({type.getDimSize(0) / size, size, type.getDimSize(1)}, type.getElementType());
+    return tensor::ExpandShapeOp::create(builder, loc, split, tensor, ArrayRef<ReassociationIndices>{{0, 1}, {2}});
   }
 
   static Value widen(OpBuilder &b, Location l, Value value) {
@@ -183,6 +259,8 @@ private:
 
   /// init + weights * value.
   Value buildWeightedValues(MappedTensor weights, MappedTensor init) {
+    if (usesPairs())
+      return buildPairValues(weights, init);
     // The operand with the lanes comes second: it makes the rows of the outer products.
     MappedTensor value{op.getValue(), op.getValueMap()};
     if (!rowsInLanes)

@@ -66,7 +66,8 @@ def VectorizeTiles : Pass<"gqa-vectorize-tiles", "::mlir::func::FuncOp"> {
     Vectorises linalg ops of static shape on tensors, folds tensor subsets into vector transfers, forms contractions,
     and hoists the accumulators of reduction loops out of them.
   }];
-  let dependentDialects = ["arith::ArithDialect", "math::MathDialect", "vector::VectorDialect"];
+  let dependentDialects = ["arith::ArithDialect", "math::MathDialect", "vector::VectorDialect",
+                           "x86vector::X86VectorDialect"];
 }
 
 def ExpandMath : Pass<"gqa-expand-math", "::mlir::func::FuncOp"> {

@@ -62,7 +62,14 @@ private:
       return ScheduleAttr::get(op.getContext(), Lanes::HeadDim, g, m, llvm::PowerOf2Ceil(g * m), n, split,
                                /*dot=*/false);
     return ScheduleAttr::get(op.getContext(), Lanes::Row, g, m, llvm::alignTo(g * m, vector), n, split,
-                             /*dot=*/false);
+                             hasDot && canUseDot(op, n));
+  }
+
+  /// Pairs of bf16 need bf16 operands and even extents (C12 of gqa.online_attention).
+  static bool canUseDot(AttentionOp op, int64_t n) {
+    auto isBF16 = [](Value tensor) { return cast<RankedTensorType>(tensor.getType()).getElementType().isBF16(); };
+    int64_t dqk = getStaticExtent(op.getMaps(), op.getOperands(), Dim::dqk);
+    return isBF16(op.getQuery()) && isBF16(op.getKey()) && isBF16(op.getValue()) && n % 2 == 0 && dqk % 2 == 0;
   }
 
   static int64_t largestPowerOfTwoFactor(int64_t value, int64_t bound) {

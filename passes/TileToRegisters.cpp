@@ -1,3 +1,4 @@
+#include "passes/PairProducts.h"
 #include "passes/Passes.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -78,6 +79,8 @@ SmallVector<int64_t> getContractionTile(linalg::LinalgOp op, Registers registers
   if (!lanes)
     return tile;
   tile[*lanes] = getLanes(extents[*lanes], registers);
+  if (isPairContraction(op))
+    tile.back() = 2;
   if (outputMap.getNumResults() > 1) {
     unsigned rows = outputMap.getDimPosition(outputMap.getNumResults() - 2);
     tile[rows] = getAccumulatorRows(extents[rows], tile[*lanes], registers);
@@ -100,6 +103,8 @@ SmallVector<int64_t> getDotTile(linalg::LinalgOp op, Registers registers) {
 SmallVector<int64_t> getRowTile(linalg::LinalgOp op, Registers registers) {
   SmallVector<int64_t> extents = op.getStaticLoopRanges();
   SmallVector<int64_t> tile(extents.size(), 1);
+  if (isPairInterleave(op))
+    return {1, extents[1], 2};
   bool isTransposed = isTransposition(op);
   auto keep = [&](std::optional<unsigned> loop) {
     if (loop)

@@ -1,3 +1,4 @@
+#include "passes/PairProducts.h"
 #include "passes/Passes.h"
 
 #include "mlir/Analysis/SliceAnalysis.h"
@@ -12,6 +13,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Dialect/Vector/Transforms/LoweringPatterns.h"
 #include "mlir/Dialect/Vector/Transforms/VectorRewritePatterns.h"
+#include "mlir/Dialect/X86Vector/X86VectorDialect.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "mlir/Transforms/LoopInvariantCodeMotionUtils.h"
 
@@ -227,6 +229,14 @@ private:
     });
     for (linalg::LinalgOp op : ops) {
       rewriter.setInsertionPoint(op);
+      if (isPairContraction(op)) {
+        rewriter.replaceOp(op, vectorizePairContraction(rewriter, op));
+        continue;
+      }
+      if (isPairInterleave(op)) {
+        rewriter.replaceOp(op, vectorizePairInterleave(rewriter, op));
+        continue;
+      }
       if (isLaneProduct(op)) {
         rewriter.replaceOp(op, vectorizeLaneProduct(rewriter, op));
         continue;

@@ -1,0 +1,113 @@
+#include "passes/PairProducts.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Dialect/X86Vector/X86VectorDialect.h"
+
+namespace mlir::gqa {
+
+namespace {
+
+/// Lanes of one vdpbf16ps on 512 bits.
+constexpr int64_t kLanes = 16;
+
+RankedTensorType getTensorType(Value tensor) { return cast<RankedTensorType>(tensor.getType()); }
+
+/// `count` elements of `tensor` from `indices` on, along its innermost dimension.
+Value readRow(OpBuilder &b, Location loc, Value tensor, ArrayRef<int64_t> indices, int64_t count) {
+  SmallVector<Value> values =
+      llvm::map_to_vector(indices, [&](int64_t i) -> Value { return arith::ConstantIndexOp::create(b, loc, i); });
+  auto type = VectorType::get({count}, getTensorType(tensor).getElementType());
+  return vector::TransferReadOp::create(b, loc, type, tensor, values, /*padding=*/std::nullopt, ArrayRef<bool>{true});
+}
+
+Value writeRow(OpBuilder &b, Location loc, Value vector, Value tensor) {
+  SmallVector<Value> zeros(getTensorType(tensor).getRank(), arith::ConstantIndexOp::create(b, loc, 0));
+  return vector::TransferWriteOp::create(b, loc, vector, tensor, zeros, ArrayRef<bool>{true}).getResult();
+}
+
+/// [1, lanes, 2] as [1, 2 * lanes], which is one row of memory.
+Value flattenPairs(OpBuilder &b, Location loc, Value tensor) {
+  ArrayRef<int64_t> shape = getTensorType(tensor).getShape();
+  auto type = RankedTensorType::get({shape[0], shape[1] * shape[2]}, getTensorType(tensor).getElementType());
+  return tensor::CollapseShapeOp::create(b, loc, type, tensor, ArrayRef<ReassociationIndices>{{0}, {1, 2}});
+}
+
+/// A pair in every lane.
+Value broadcastPair(OpBuilder &b, Location loc, Value pair) {
+  Value word = vector::BitCastOp::create(b, loc, VectorType::get({1}, b.getI32Type()), pair);
+  Value words = vector::BroadcastOp::create(b, loc, VectorType::get({kLanes}, b.getI32Type()), word);
+  return vector::BitCastOp::create(b, loc, VectorType::get({2 * kLanes}, b.getBF16Type()), words);
+}
+
+Value extractSlice(OpBuilder &b, Location loc, Value vector, int64_t offset, int64_t size) {
+  return vector::ExtractStridedSliceOp::create(b, loc, vector, ArrayRef{offset}, ArrayRef{size}, ArrayRef<int64_t>{1});
+}
+
+} // namespace
+
+bool isPairContraction(linalg::LinalgOp op) {
+  if (op.getNumDpsInputs() != 2 || op.getNumLoops() != 4 || op.getStaticLoopRanges()[3] != 2)
+    return false;
+  AffineExpr row, lane, pair, half;
+  bindDims(op->getContext(), row, lane, pair, half);
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  return maps[1] == AffineMap::get(4, 0, {pair, lane, half}, op->getContext()) &&
+         maps[2] == AffineMap::get(4, 0, {row, lane}, op->getContext()) && maps[0].getResult(2) == half &&
+         getTensorType(op.getDpsInputs()[1]).getElementType().isBF16();
+}
+
+bool isPairInterleave(linalg::LinalgOp op) {
+  if (op.getNumDpsInputs() != 1 || op.getNumLoops() != 3 || op.getStaticLoopRanges()[2] != 2)
+    return false;
+  AffineExpr pair, lane, half;
+  bindDims(op->getContext(), pair, lane, half);
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  return maps[0] == AffineMap::get(3, 0, {pair, half, lane}, op->getContext()) && maps[1].isIdentity() &&
+         getTensorType(op.getDpsInits()[0]).getElementType().isBF16();
+}
+
+Value vectorizePairContraction(RewriterBase &b, linalg::LinalgOp op) {
+  Location loc = op.getLoc();
+  Value rows = op.getDpsInputs()[0], init = op.getDpsInits()[0];
+  ArrayRef<int64_t> shape = getTensorType(init).getShape();
+  Value lanes = readRow(b, loc, flattenPairs(b, loc, op.getDpsInputs()[1]), {0, 0}, 2 * shape[1]);
+  bool isPairFirst = getTensorType(rows).getDimSize(0) == 1 && shape[0] != 1;
+
+  auto sumsType = VectorType::get(shape, b.getF32Type());
+  SmallVector<Value> zeros(2, arith::ConstantIndexOp::create(b, loc, 0));
+  SmallVector<bool> inBounds(2, true);
+  Value sums = vector::TransferReadOp::create(b, loc, sumsType, init, zeros, /*padding=*/std::nullopt, inBounds);
+  for (int64_t row = 0; row < shape[0]; ++row) {
+    SmallVector<int64_t> position = isPairFirst ? SmallVector<int64_t>{0, row, 0} : SmallVector<int64_t>{row, 0, 0};
+    Value pair = broadcastPair(b, loc, readRow(b, loc, rows, position, 2));
+    Value rowSums = vector::ExtractOp::create(b, loc, sums, row);
+    for (int64_t lane = 0; lane < shape[1]; lane += kLanes) {
+      Value sum = extractSlice(b, loc, rowSums, lane, kLanes);
+      Value other = extractSlice(b, loc, lanes, 2 * lane, 2 * kLanes);
+      sum = x86vector::DotBF16Op::create(b, loc, sum.getType(), sum, pair, other);
+      rowSums = vector::InsertStridedSliceOp::create(b, loc, sum, rowSums, ArrayRef{lane}, ArrayRef<int64_t>{1});
+    }
+    sums = vector::InsertOp::create(b, loc, rowSums, sums, row);
+  }
+  return vector::TransferWriteOp::create(b, loc, sums, init, zeros, inBounds).getResult();
+}
+
+Value vectorizePairInterleave(RewriterBase &b, linalg::LinalgOp op) {
+  Location loc = op.getLoc();
+  Value input = op.getDpsInputs()[0], init = op.getDpsInits()[0];
+  int64_t lanes = getTensorType(input).getDimSize(2);
+  auto readHalf = [&](int64_t half) -> Value {
+    Value row = readRow(b, loc, input, {0, half, 0}, lanes);
+    auto type = cast<VectorType>(row.getType());
+    if (type.getElementType().isBF16())
+      return row;
+    return arith::TruncFOp::create(b, loc, type.clone(b.getBF16Type()), row);
+  };
+  Value pairs = vector::InterleaveOp::create(b, loc, readHalf(0), readHalf(1));
+  Value flat = writeRow(b, loc, pairs, flattenPairs(b, loc, init));
+  return tensor::ExpandShapeOp::create(b, loc, getTensorType(init), flat, ArrayRef<ReassociationIndices>{{0}, {1, 2}});
+}
+
+} // namespace mlir::gqa
