@@ -29,18 +29,26 @@ void setIfMissing(int64_t &field, int64_t value) {
 
 } // namespace
 
-std::string HeadOptions::title() const { return model ? model->name : "Llama-7B-scale heads"; }
+std::string HeadOptions::title() const {
+  if (model)
+    return model->name;
+  return layers == 32 && heads == 32 && headDim == 128 ? "Llama-7B-scale heads" : "attention heads";
+}
 
 void addHeadOptions(CLI::App &command, HeadOptions &options, bool withDModel) {
-  command.add_option("--model", options.modelName, "a model of the data file, for example llama-3-8b");
-  command.add_option("--layers", options.layers, "layers (32)")->check(positiveInteger());
-  command.add_option("--heads", options.heads, "query heads (32)")->check(positiveInteger());
+  CLI::Option *model =
+      command.add_option("--model", options.modelName, "a model of the data file, for example llama-3-8b");
+  command.add_option("--layers", options.layers, "layers (32)")->excludes(model)->check(positiveInteger());
+  command.add_option("--heads", options.heads, "query heads (32)")->excludes(model)->check(positiveInteger());
   command.add_option("--kv-heads", options.kvHeads, "K/V heads, a list (32,8,4,1)")
       ->delimiter(',')
       ->check(positiveInteger());
-  command.add_option("--head-dim", options.headDim, "elements of a head (128)")->check(positiveInteger());
+  command.add_option("--head-dim", options.headDim, "elements of a head (128)")
+      ->excludes(model)
+      ->check(positiveInteger());
   if (withDModel)
     command.add_option("--d-model", options.dModel, "elements of a hidden state (heads x head dim)")
+        ->excludes(model)
         ->check(positiveInteger());
 }
 

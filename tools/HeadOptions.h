@@ -19,11 +19,11 @@ struct HeadOptions {
   std::vector<int64_t> kvHeads;
   std::optional<ModelData> model; // set by resolveHeads
 
-  /// "Llama-7B-scale heads", or the model's name.
+  /// The model's name, "Llama-7B-scale heads" for these, or "attention heads".
   std::string title() const;
 };
 
-/// Adds --model, --layers, --heads, --kv-heads, --head-dim and, if `withDModel`, --d-model.
+/// Adds --model, and, instead of it, --layers, --heads, --head-dim and, if `withDModel`, --d-model; and --kv-heads.
 void addHeadOptions(CLI::App &command, HeadOptions &options, bool withDModel);
 
 /// Fills in what was not given: from the model, else Llama-7B's; K/V heads of a model are those of MHA and its own,

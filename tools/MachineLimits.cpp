@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <memory>
+#include <iterator>
 #include <omp.h>
 #include <stdexcept>
 #include <unistd.h>
@@ -37,7 +37,7 @@ template <typename Work> double bestTime(int threads, Work work) {
 volatile float sink;
 
 /// GFLOP/s of `kernel`, in repetitions of some 10 ms.
-double measureArithmetic(int threads, float (*kernel)(int64_t), double flopsPerIteration) {
+double measureKernel(int threads, float (*kernel)(int64_t), double flopsPerIteration) {
   int64_t iterations = 10000;
   auto work = [&](int) { sink = kernel(iterations); };
   double time = bestTime(threads, work);
@@ -52,38 +52,48 @@ size_t chooseBufferBytes() {
   return std::min(std::clamp(4 * cache, 256 * megabyte, 512 * megabyte), memory / 8);
 }
 
-/// 10^9 bytes per second of reading `bytes` bytes, a part per thread, which that thread also wrote first.
-double measureRead(int threads, float (*kernel)(const float *, size_t), size_t bytes) {
-  size_t share = bytes / sizeof(float) / threads / 1024 * 1024;
-  std::unique_ptr<float, decltype(&std::free)> buffer(
-      static_cast<float *>(std::aligned_alloc(1 << 21, (share * threads * sizeof(float) + (1 << 21) - 1) >> 21 << 21)),
-      &std::free);
-  if (!buffer)
-    throw std::runtime_error("no memory to measure DRAM bandwidth: " + std::to_string(bytes) + " bytes");
-  timeOnAllThreads(threads,
-                   [&](int thread) { std::fill_n(buffer.get() + thread * share, share, static_cast<float>(thread)); });
-  double time = bestTime(threads, [&](int thread) { sink = kernel(buffer.get() + thread * share, share); });
-  return static_cast<double>(share) * threads * sizeof(float) / time * 1e-9;
-}
-
 } // namespace
 
-void MachineLimits::keepBest(const MachineLimits &other) {
-  fmaGflops = std::max(fmaGflops, other.fmaGflops);
-  bf16Gflops = std::max(bf16Gflops, other.bf16Gflops);
-  dramReadGBs = std::max(dramReadGBs, other.dramReadGBs);
+DramReader::DramReader(int threads)
+    : threads(threads), share(chooseBufferBytes() / sizeof(float) / threads / 1024 * 1024),
+      buffer(nullptr, &std::free) {
+  constexpr size_t hugePage = 1 << 21;
+  buffer.reset(
+      static_cast<float *>(std::aligned_alloc(hugePage, (sizeInBytes() + hugePage - 1) / hugePage * hugePage)));
+  if (!buffer)
+    throw std::runtime_error("no memory to measure DRAM bandwidth: " + std::to_string(sizeInBytes()) + " bytes");
+  // The thread that reads a part also writes it first, so that it lies in that thread's memory node.
+  timeOnAllThreads(threads, [&](int thread) { std::fill_n(buffer.get() + thread * share, share, float(thread)); });
+}
+
+double DramReader::read() const {
+  LimitKernels kernels = selectLimitKernels();
+  double time =
+      timeOnAllThreads(threads, [&](int thread) { sink = kernels.read(buffer.get() + thread * share, share); });
+  return sizeInBytes() / time * 1e-9;
+}
+
+int resolveThreads(int threads) { return threads > 0 ? threads : omp_get_max_threads(); }
+
+void measureArithmetic(MachineLimits &limits) {
+  LimitKernels kernels = selectLimitKernels();
+  limits.fmaGflops =
+      std::max(limits.fmaGflops, measureKernel(limits.threads, kernels.fma, kernels.fmaFlopsPerIteration));
+  if (kernels.bf16Dot)
+    limits.bf16Gflops =
+        std::max(limits.bf16Gflops, measureKernel(limits.threads, kernels.bf16Dot, kernels.bf16FlopsPerIteration));
 }
 
 MachineLimits measureMachineLimits(int threads) {
   MachineLimits limits;
-  limits.threads = threads > 0 ? threads : omp_get_max_threads();
-  LimitKernels kernels = selectLimitKernels();
-  limits.fmaGflops = measureArithmetic(limits.threads, kernels.fma, kernels.fmaFlopsPerIteration);
-  if (kernels.bf16Dot)
-    limits.bf16Gflops = measureArithmetic(limits.threads, kernels.bf16Dot, kernels.bf16FlopsPerIteration);
-  size_t bytes = chooseBufferBytes();
-  limits.bufferMiB = bytes / megabyte;
-  limits.dramReadGBs = measureRead(limits.threads, kernels.read, bytes);
+  limits.threads = resolveThreads(threads);
+  measureArithmetic(limits);
+  DramReader reader(limits.threads);
+  double rates[5];
+  for (double &rate : rates)
+    rate = reader.read();
+  std::sort(std::begin(rates), std::end(rates));
+  limits.dramReadGBs = rates[2];
   return limits;
 }
 

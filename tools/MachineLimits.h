@@ -1,6 +1,9 @@
 #ifndef GQA_TOOLS_MACHINELIMITS_H
 #define GQA_TOOLS_MACHINELIMITS_H
 
+#include <cstddef>
+#include <memory>
+
 namespace gqa {
 
 /// What this machine can do at most with a number of threads, as measured.
@@ -9,14 +12,33 @@ struct MachineLimits {
   double fmaGflops = 0;   // f32 fused multiply-adds, 2 operations each, GFLOP/s
   double bf16Gflops = 0;  // bf16 dot products into f32, GFLOP/s; 0: the CPU has none
   double dramReadGBs = 0; // reading memory that is in no cache, 10^9 bytes per second
-  double bufferMiB = 0;   // memory that was read for dramReadGBs, all threads together
-
-  /// The greater of each pair: measure twice, a disturbed measurement only ever makes limits too low.
-  void keepBest(const MachineLimits &other);
 };
 
-/// Measures with `threads` OpenMP threads (0: as many as OpenMP gives), in a few hundred milliseconds. Throws
-/// std::runtime_error if there is no memory for the buffer.
+/// Reads a buffer much larger than the caches, a part per thread: measures DRAM, and leaves the caches full of it.
+class DramReader {
+public:
+  /// Throws std::runtime_error if there is no memory for the buffer.
+  explicit DramReader(int threads);
+
+  /// Reads all once; returns 10^9 bytes per second.
+  double read() const;
+
+  size_t sizeInBytes() const { return share * threads * sizeof(float); }
+
+private:
+  int threads;
+  size_t share; // floats per thread
+  std::unique_ptr<float, void (*)(void *)> buffer;
+};
+
+/// The number of threads that 0 stands for: as many as OpenMP gives.
+int resolveThreads(int threads);
+
+/// Measures the arithmetic limits in some repetitions of 10 ms, and keeps the best, earlier measurements included.
+void measureArithmetic(MachineLimits &limits);
+
+/// Measures everything with `threads` threads (0: as many as OpenMP gives), in a few hundred milliseconds; DRAM is the
+/// median of some reads. Throws std::runtime_error if there is no memory to read.
 MachineLimits measureMachineLimits(int threads);
 
 } // namespace gqa

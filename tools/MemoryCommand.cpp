@@ -1,7 +1,7 @@
 // gqa-run memory: sizes of KV caches, by arithmetic alone.
 
+#include "tools/CacheElementTypes.h"
 #include "tools/Commands.h"
-#include "tools/ElementTypes.h"
 #include "tools/MemoryReport.h"
 #include "tools/OutputFile.h"
 #include "tools/Validators.h"

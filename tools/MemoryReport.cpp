@@ -1,6 +1,6 @@
 #include "tools/MemoryReport.h"
 
-#include "tools/ElementTypes.h"
+#include "tools/CacheElementTypes.h"
 #include "tools/HeadVariants.h"
 #include "tools/KVCacheSize.h"
 #include "tools/TextTable.h"

@@ -40,9 +40,10 @@ void writeData(std::ostream &script, const Plot &plot, size_t index) {
 void writeAxes(std::ostream &script, const Plot &plot) {
   script << "set title " << quote(plot.title) << " noenhanced\nset xlabel " << quote(plot.xLabel)
          << " noenhanced\nset ylabel " << quote(plot.yLabel) << " noenhanced\n";
-  script << "unset logscale\nset xtics auto norotate\nset ytics auto\nset autoscale\n";
+  script << "unset logscale\nset xtics auto norotate scale 1\nset ytics auto\nset autoscale\n";
   if (!plot.categories.empty()) {
     script << "set style data histograms\nset style histogram clustered gap 1\nset style fill solid 0.9 noborder\n";
+    script << "set xtics scale 0\nset xrange [-0.6:" << plot.categories.size() - 0.4 << "]\n";
     script << (plot.logarithmic ? "set logscale y 10\n" : "set yrange [0:*]\n");
     return;
   }
@@ -82,7 +83,7 @@ std::string makeScript(const std::vector<Plot> &plots) {
   script << "set terminal svg size " << columns * panelWidth << "," << rows * panelHeight
          << " dynamic background '#ffffff' font 'DejaVu Sans,Helvetica,sans-serif,13'\n"
          << "set encoding utf8\n"
-         << "set key outside right center vertical Left reverse noenhanced\n"
+         << "set key outside bottom center horizontal noenhanced\n"
          << "set grid ytics linecolor rgb '#dddddd' linetype 1\nset border 3\nset tics nomirror\n";
   // Okabe and Ito's colours, which colour-blind readers can tell apart.
   const char *colours[] = {"#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"};

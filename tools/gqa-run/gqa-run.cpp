@@ -6,6 +6,7 @@
 
 int main(int argc, char **argv) {
   CLI::App app("runs, checks, measures and compares grouped-query attention", "gqa-run");
+  gqa::addCompareCommand(app);
   gqa::addMemoryCommand(app);
   app.require_subcommand(1);
   app.failure_message(

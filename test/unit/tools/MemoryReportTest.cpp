@@ -1,5 +1,5 @@
 #include "tools/MemoryReport.h"
-#include "tools/ElementTypes.h"
+#include "tools/CacheElementTypes.h"
 #include "tools/KVCacheSize.h"
 
 #include <gtest/gtest.h>

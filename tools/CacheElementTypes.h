@@ -1,5 +1,5 @@
-#ifndef GQA_TOOLS_ELEMENTTYPES_H
-#define GQA_TOOLS_ELEMENTTYPES_H
+#ifndef GQA_TOOLS_CACHEELEMENTTYPES_H
+#define GQA_TOOLS_CACHEELEMENTTYPES_H
 
 #include <map>
 #include <string>
@@ -15,4 +15,4 @@ inline const std::map<std::string, int> &cacheElementBits() {
 
 } // namespace gqa
 
-#endif // GQA_TOOLS_ELEMENTTYPES_H
+#endif // GQA_TOOLS_CACHEELEMENTTYPES_H

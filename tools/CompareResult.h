@@ -1,0 +1,43 @@
+#ifndef GQA_TOOLS_COMPARERESULT_H
+#define GQA_TOOLS_COMPARERESULT_H
+
+#include "tools/ComparePlan.h"
+#include "tools/MachineLimits.h"
+
+#include <optional>
+
+namespace gqa {
+
+/// One compiled form of one attention.
+struct FormResult {
+  double seconds = 0; // median
+  double error = 0;   // greatest |output - float64 reference| over the rows that were checked
+};
+
+struct CaseResult {
+  Phase phase = Phase::prefill;
+  int64_t kvHeads = 0;
+  int64_t tokens = 0;
+  int calls = 0; // that the medians are over
+  FormResult fused;
+  std::optional<FormResult> unfused; // missing where its scores would not fit into memory
+
+  double speedUp() const { return unfused->seconds / fused.seconds; }
+};
+
+struct CompareResult {
+  ComparePlan plan;
+  MachineLimits limits;
+  double readerMiB = 0; // read before each decode call, all threads together
+  int dramReads = 0;
+  int rowsChecked = 0;           // per case and form
+  std::vector<CaseResult> cases; // phase by phase, length by length, variants in the plan's order
+
+  /// The arithmetic limit of the plan's element type: bf16 dot products where the type and the CPU have them.
+  double flopLimit() const;
+  const char *flopLimitName() const;
+};
+
+} // namespace gqa
+
+#endif // GQA_TOOLS_COMPARERESULT_H

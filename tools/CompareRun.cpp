@@ -1,0 +1,215 @@
+#include "tools/CompareRun.h"
+
+#include "tools/CompareCheck.h"
+#include "tools/CompilerProcess.h"
+#include "tools/LoadedArtifact.h"
+#include "tools/OutputFile.h"
+#include "tools/Progress.h"
+#include "tools/SeededData.h"
+#include "tools/TemporaryDirectory.h"
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <unistd.h>
+
+namespace gqa {
+namespace {
+
+constexpr int rowsToCheck = 16;
+constexpr int maxRounds = 200;
+
+/// Queries reach further than keys and values, so that the softmax is neither flat nor a single key: the standard
+/// deviation of scores is amplitude / 3 = 2.
+constexpr float queryAmplitude = 6;
+
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  size_t middle = values.size() / 2;
+  return values.size() % 2 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
+}
+
+DLDataType toDLType(ElementType type) {
+  uint8_t code = type == ElementType::bf16 ? kDLBfloat : kDLFloat;
+  return {code, static_cast<uint8_t>(8 * getByteSize(type)), 1};
+}
+
+/// A dense operand of a problem, as the C interface takes it.
+struct DenseTensor {
+  std::vector<int64_t> shape;
+  DLTensor tensor = {};
+
+  DenseTensor(const AttentionProblem &problem, const Operand &operand, const ElementBuffer &buffer)
+      : shape(getShape(problem, operand)) {
+    tensor.data = buffer.data();
+    tensor.device = {kDLCPU, 0};
+    tensor.ndim = static_cast<int32_t>(shape.size());
+    tensor.dtype = toDLType(buffer.getType());
+    tensor.shape = shape.data(); // strides NULL: dense
+  }
+  DenseTensor(const DenseTensor &) = delete;
+};
+
+TensorView viewOf(const AttentionProblem &problem, const Operand &operand, const ElementBuffer &buffer) {
+  return {buffer.getType(), buffer.data(), getDenseStrides(problem, operand)};
+}
+
+/// Both artifacts of a plan.
+struct CompiledForms {
+  std::unique_ptr<LoadedArtifact> fused, unfused;
+
+  explicit CompiledForms(const ComparePlan &plan) {
+    TemporaryDirectory directory;
+    writeOutput(directory.file("compare.mlir"), plan.moduleText());
+    auto compile = [&](const char *name, std::vector<std::string> options) {
+      compileArtifact(directory.file("compare.mlir"), directory.file(name), options);
+      return std::make_unique<LoadedArtifact>(directory.file(name), plan.threads);
+    };
+    auto unfusedLater = std::async(std::launch::async, compile, "unfused.so", std::vector<std::string>{"--unfused"});
+    fused = compile("fused.so", {});
+    unfused = unfusedLater.get();
+  }
+};
+
+class Runner {
+public:
+  explicit Runner(const ComparePlan &plan)
+      : plan(plan), query(plan.type, plan.heads.heads * maxQueries() * plan.heads.headDim),
+        output(plan.type, plan.heads.heads * maxQueries() * plan.heads.headDim), key(plan.type, maxKeyElements()),
+        value(plan.type, maxKeyElements()), reader(resolveThreads(plan.threads)) {}
+
+  CompareResult run() {
+    CompareResult result;
+    result.plan = plan;
+    result.limits.threads = resolveThreads(plan.threads);
+    result.readerMiB = reader.sizeInBytes() / double(1 << 20);
+    result.rowsChecked = rowsToCheck;
+    progress.show("compiling, fused and unfused");
+    forms.emplace(plan);
+    progress.show("making data");
+    query.fillRandom(plan.seed, queryAmplitude);
+    key.fillRandom(plan.seed + 1, 1);
+    value.fillRandom(plan.seed + 2, 1);
+    measureArithmetic(result.limits);
+    for (Phase phase : {Phase::prefill, Phase::decode})
+      for (int64_t tokens : phase == Phase::prefill ? plan.prefill : plan.decode)
+        runLength(phase, tokens, result);
+    measureArithmetic(result.limits);
+    if (dramRates.empty())
+      dramRates.push_back(reader.read());
+    result.limits.dramReadGBs = median(dramRates);
+    result.dramReads = static_cast<int>(dramRates.size());
+    return result;
+  }
+
+private:
+  int64_t maxQueries() const { return *std::max_element(plan.prefill.begin(), plan.prefill.end()); }
+  int64_t maxKeyElements() const {
+    const std::vector<int64_t> &counts = plan.heads.kvHeads;
+    return *std::max_element(counts.begin(), counts.end()) * plan.maxTokens() * plan.heads.headDim;
+  }
+
+  /// Calls one form once; returns seconds.
+  double call(const LoadedArtifact &form, const CaseResult &test) {
+    AttentionProblem problem = plan.problem(test.phase, test.kvHeads, test.tokens);
+    DenseTensor q(problem, problem.query, query), k(problem, problem.key, key), v(problem, problem.value, value);
+    DenseTensor o(problem, problem.output, output);
+    std::string function = ComparePlan::functionName(test.phase, test.kvHeads);
+    if (test.phase == Phase::decode)
+      dramRates.push_back(reader.read());
+    double start = seconds();
+    form.call(function, {&q.tensor, &k.tensor, &v.tensor}, {&o.tensor});
+    return seconds() - start;
+  }
+
+  /// The unfused form of some lengths would push the machine into swapping, or be killed.
+  bool fitsUnfused(const CaseResult &test) const {
+    double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+    AttentionWork work = plan.work(test.phase, test.kvHeads, test.tokens);
+    return work.unfusedBytes(getByteSize(plan.type)) < 0.7 * memory;
+  }
+
+  /// First calls: warm up, check the results, and say how long a round takes.
+  double checkForms(CaseResult &test) {
+    AttentionProblem problem = plan.problem(test.phase, test.kvHeads, test.tokens);
+    AttentionInputs inputs;
+    inputs.query = viewOf(problem, problem.query, query);
+    inputs.key = viewOf(problem, problem.key, key);
+    inputs.value = viewOf(problem, problem.value, value);
+    SampledReference reference(problem, inputs, rowsToCheck);
+    auto check = [&](const char *name, const LoadedArtifact &form, FormResult &result) {
+      std::string what = std::string(name) + " " + getName(test.phase) + " of " + std::to_string(test.tokens) +
+                         " tokens with " + std::to_string(test.kvHeads) + " K/V heads";
+      progress.show("checking " + what);
+      // What an earlier call wrote must not pass for this one's result.
+      output.fillRandom(/*seed=*/0, /*amplitude=*/1e3f);
+      double time = call(form, test);
+      result.error = reference.check(viewOf(problem, problem.output, output), what);
+      return time;
+    };
+    double time = check("fused", *forms->fused, test.fused);
+    if (fitsUnfused(test))
+      time += check("unfused", *forms->unfused, test.unfused.emplace());
+    return time;
+  }
+
+  /// All variants at one length, fused and unfused in turn, round by round.
+  void runLength(Phase phase, int64_t tokens, CompareResult &result) {
+    std::vector<CaseResult> tests;
+    double roundTime = 0;
+    for (int64_t kvHeads : plan.heads.kvHeads) {
+      CaseResult test;
+      test.phase = phase;
+      test.kvHeads = kvHeads;
+      test.tokens = tokens;
+      double start = dramRates.size();
+      roundTime += checkForms(test);
+      for (size_t i = start; i < dramRates.size(); ++i)
+        roundTime += reader.sizeInBytes() / dramRates[i] * 1e-9;
+      tests.push_back(test);
+    }
+    int rounds =
+        roundTime > plan.secondsPerLength ? 1 : std::clamp<int>(plan.secondsPerLength / roundTime, 3, maxRounds);
+    std::vector<std::vector<double>> fused(tests.size()), unfused(tests.size());
+    for (int round = 0; round < rounds; ++round) {
+      progress.show("timing " + std::string(getName(phase)) + " of " + std::to_string(tokens) + " tokens: round " +
+                    std::to_string(round + 1) + " of " + std::to_string(rounds));
+      for (size_t i = 0; i < tests.size(); ++i) {
+        fused[i].push_back(call(*forms->fused, tests[i]));
+        if (tests[i].unfused)
+          unfused[i].push_back(call(*forms->unfused, tests[i]));
+      }
+    }
+    for (size_t i = 0; i < tests.size(); ++i) {
+      tests[i].calls = rounds;
+      tests[i].fused.seconds = median(fused[i]);
+      if (tests[i].unfused)
+        tests[i].unfused->seconds = median(unfused[i]);
+      result.cases.push_back(tests[i]);
+    }
+  }
+
+  const ComparePlan &plan;
+  ElementBuffer query, output, key, value; // of the largest case; smaller ones use the beginning
+  DramReader reader;
+  Progress progress;
+  std::optional<CompiledForms> forms;
+  std::vector<double> dramRates;
+};
+
+} // namespace
+
+CompareResult runCompare(const ComparePlan &plan) { return Runner(plan).run(); }
+
+double CompareResult::flopLimit() const {
+  bool hasDots = plan.type == ElementType::bf16 && limits.bf16Gflops > 0;
+  return hasDots ? limits.bf16Gflops : limits.fmaGflops;
+}
+
+const char *CompareResult::flopLimitName() const {
+  return plan.type == ElementType::bf16 && limits.bf16Gflops > 0 ? "bf16" : "FMA";
+}
+
+} // namespace gqa
