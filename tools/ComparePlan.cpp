@@ -7,8 +7,12 @@
 
 namespace gqa {
 
-int64_t ComparePlan::maxTokens() const {
-  return std::max(*std::max_element(prefill.begin(), prefill.end()), *std::max_element(decode.begin(), decode.end()));
+static double largest(const std::vector<int64_t> &values) { return *std::max_element(values.begin(), values.end()); }
+
+double ComparePlan::maxQueryElements() const { return 1.0 * heads.heads * largest(prefill) * heads.headDim; }
+
+double ComparePlan::maxKeyElements() const {
+  return largest(heads.kvHeads) * std::max(largest(prefill), largest(decode)) * heads.headDim;
 }
 
 AttentionWork ComparePlan::work(Phase phase, int64_t kvHeads, int64_t tokens) const {

@@ -22,7 +22,12 @@ struct ComparePlan {
   uint64_t seed = 1;
   double secondsPerLength = 10;
 
-  int64_t maxTokens() const;
+  /// Elements of query and output, and of key and value, of the largest case.
+  double maxQueryElements() const;
+  double maxKeyElements() const;
+  /// Bytes of these four.
+  double dataBytes() const { return 2 * (maxQueryElements() + maxKeyElements()) * getByteSize(type); }
+
   AttentionWork work(Phase phase, int64_t kvHeads, int64_t tokens) const;
 
   /// The same as an attention, on tensors of layout [heads, tokens, head dim].

@@ -125,10 +125,10 @@ std::string printNotes(const CompareResult &result) {
 Plot makeBars(const CompareResult &result, const std::string &title, const std::string &unit) {
   Plot plot;
   plot.title = title;
-  plot.xLabel = "variant, K/V heads";
+  plot.xLabel = "variant (K/V heads)";
   plot.yLabel = unit;
   for (int64_t kvHeads : result.plan.heads.kvHeads)
-    plot.categories.push_back(variantName(result.plan.heads.heads, kvHeads) + "\\n" + std::to_string(kvHeads));
+    plot.categories.push_back(variantName(result.plan.heads.heads, kvHeads) + " (" + std::to_string(kvHeads) + ")");
   return plot;
 }
 

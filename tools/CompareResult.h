@@ -33,9 +33,10 @@ struct CompareResult {
   int rowsChecked = 0;           // per case and form
   std::vector<CaseResult> cases; // phase by phase, length by length, variants in the plan's order
 
-  /// The arithmetic limit of the plan's element type: bf16 dot products where the type and the CPU have them.
-  double flopLimit() const;
-  const char *flopLimitName() const;
+  /// True where the arithmetic limit is that of bf16 dot products: the type and the CPU have them.
+  bool hasDots() const { return plan.type == ElementType::bf16 && limits.bf16Gflops > 0; }
+  double flopLimit() const { return hasDots() ? limits.bf16Gflops : limits.fmaGflops; }
+  const char *flopLimitName() const { return hasDots() ? "bf16" : "FMA"; }
 };
 
 } // namespace gqa

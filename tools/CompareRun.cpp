@@ -7,10 +7,12 @@
 #include "tools/Progress.h"
 #include "tools/SeededData.h"
 #include "tools/TemporaryDirectory.h"
+#include "tools/TextTable.h"
 
 #include <algorithm>
 #include <chrono>
 #include <future>
+#include <stdexcept>
 #include <unistd.h>
 
 namespace gqa {
@@ -30,6 +32,9 @@ double median(std::vector<double> values) {
   size_t middle = values.size() / 2;
   return values.size() % 2 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
 }
+
+/// Bytes.
+double physicalMemory() { return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE); }
 
 DLDataType toDLType(ElementType type) {
   uint8_t code = type == ElementType::bf16 ? kDLBfloat : kDLFloat;
@@ -76,9 +81,9 @@ struct CompiledForms {
 class Runner {
 public:
   explicit Runner(const ComparePlan &plan)
-      : plan(plan), query(plan.type, plan.heads.heads * maxQueries() * plan.heads.headDim),
-        output(plan.type, plan.heads.heads * maxQueries() * plan.heads.headDim), key(plan.type, maxKeyElements()),
-        value(plan.type, maxKeyElements()), reader(resolveThreads(plan.threads)) {}
+      : plan(plan), query(plan.type, plan.maxQueryElements()), output(plan.type, plan.maxQueryElements()),
+        key(plan.type, plan.maxKeyElements()), value(plan.type, plan.maxKeyElements()),
+        reader(resolveThreads(plan.threads)) {}
 
   CompareResult run() {
     CompareResult result;
@@ -105,12 +110,6 @@ public:
   }
 
 private:
-  int64_t maxQueries() const { return *std::max_element(plan.prefill.begin(), plan.prefill.end()); }
-  int64_t maxKeyElements() const {
-    const std::vector<int64_t> &counts = plan.heads.kvHeads;
-    return *std::max_element(counts.begin(), counts.end()) * plan.maxTokens() * plan.heads.headDim;
-  }
-
   /// Calls one form once; returns seconds.
   double call(const LoadedArtifact &form, const CaseResult &test) {
     AttentionProblem problem = plan.problem(test.phase, test.kvHeads, test.tokens);
@@ -126,9 +125,8 @@ private:
 
   /// The unfused form of some lengths would push the machine into swapping, or be killed.
   bool fitsUnfused(const CaseResult &test) const {
-    double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
     AttentionWork work = plan.work(test.phase, test.kvHeads, test.tokens);
-    return work.unfusedBytes(getByteSize(plan.type)) < 0.7 * memory;
+    return work.unfusedBytes(getByteSize(plan.type)) < 0.7 * physicalMemory();
   }
 
   /// First calls: warm up, check the results, and say how long a round takes.
@@ -164,14 +162,15 @@ private:
       test.phase = phase;
       test.kvHeads = kvHeads;
       test.tokens = tokens;
-      double start = dramRates.size();
+      size_t start = dramRates.size();
       roundTime += checkForms(test);
       for (size_t i = start; i < dramRates.size(); ++i)
         roundTime += reader.sizeInBytes() / dramRates[i] * 1e-9;
       tests.push_back(test);
     }
-    int rounds =
-        roundTime > plan.secondsPerLength ? 1 : std::clamp<int>(plan.secondsPerLength / roundTime, 3, maxRounds);
+    int rounds = roundTime > plan.secondsPerLength
+                     ? 1
+                     : static_cast<int>(std::clamp<double>(plan.secondsPerLength / roundTime, 3, maxRounds));
     std::vector<std::vector<double>> fused(tests.size()), unfused(tests.size());
     for (int round = 0; round < rounds; ++round) {
       progress.show("timing " + std::string(getName(phase)) + " of " + std::to_string(tokens) + " tokens: round " +
@@ -201,15 +200,13 @@ private:
 
 } // namespace
 
-CompareResult runCompare(const ComparePlan &plan) { return Runner(plan).run(); }
-
-double CompareResult::flopLimit() const {
-  bool hasDots = plan.type == ElementType::bf16 && limits.bf16Gflops > 0;
-  return hasDots ? limits.bf16Gflops : limits.fmaGflops;
-}
-
-const char *CompareResult::flopLimitName() const {
-  return plan.type == ElementType::bf16 && limits.bf16Gflops > 0 ? "bf16" : "FMA";
+CompareResult runCompare(const ComparePlan &plan) {
+  double memory = physicalMemory();
+  if (plan.dataBytes() > 0.8 * memory)
+    throw std::runtime_error("q, k, v and o of these lengths and heads take " +
+                             formatNumber(plan.dataBytes() * 1e-9, 1) + " GB; this machine has " +
+                             formatNumber(memory * 1e-9, 1) + " GB");
+  return Runner(plan).run();
 }
 
 } // namespace gqa

@@ -83,7 +83,7 @@ std::string makeScript(const std::vector<Plot> &plots) {
   script << "set terminal svg size " << columns * panelWidth << "," << rows * panelHeight
          << " dynamic background '#ffffff' font 'DejaVu Sans,Helvetica,sans-serif,13'\n"
          << "set encoding utf8\n"
-         << "set key outside bottom center horizontal noenhanced\n"
+         << "set key outside bottom center horizontal noenhanced samplen 2 height 0.5\n"
          << "set grid ytics linecolor rgb '#dddddd' linetype 1\nset border 3\nset tics nomirror\n";
   // Okabe and Ito's colours, which colour-blind readers can tell apart.
   const char *colours[] = {"#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"};

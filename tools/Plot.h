@@ -20,7 +20,7 @@ struct Plot {
   std::string xLabel; // with unit
   std::string yLabel; // with unit
   std::vector<double> x;
-  std::vector<std::string> categories; // "\\n" breaks a line
+  std::vector<std::string> categories;
   std::vector<Series> series;
   std::vector<Limit> limits;
   bool logarithmic = false; // both axes of lines, base 2; the y axis of bars, base 10

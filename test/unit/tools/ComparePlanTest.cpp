@@ -17,7 +17,9 @@ TEST(ComparePlan, DefaultsAreTheMainJob) {
   ComparePlan plan = makePlan();
   EXPECT_EQ(plan.prefill, (std::vector<int64_t>{512, 2048}));
   EXPECT_EQ(plan.decode, (std::vector<int64_t>{2048, 8192}));
-  EXPECT_EQ(plan.maxTokens(), 8192);
+  EXPECT_EQ(plan.maxQueryElements(), 32 * 2048 * 128);
+  EXPECT_EQ(plan.maxKeyElements(), 32 * 8192 * 128);
+  EXPECT_EQ(plan.dataBytes(), 4.0 * 2 * (32 * 2048 * 128 + 32 * 8192 * 128));
 }
 
 TEST(ComparePlan, ProblemsHaveTheGroupAsADimension) {
