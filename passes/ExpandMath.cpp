@@ -1,6 +1,7 @@
 #include "passes/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -112,6 +113,8 @@ struct ExpandMath : impl::ExpandMathBase<ExpandMath> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<ExpandExp2, ExpandExp>(&getContext(), hasScale);
+    if (!hasBF16)
+      arith::populateExpandBFloat16Patterns(patterns);
     populateMathPolynomialApproximationPatterns(
         patterns, [](StringRef name) { return name == "math.tanh" || name == "math.log2" || name == "math.log"; });
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))

@@ -75,11 +75,12 @@ def ExpandMath : Pass<"gqa-expand-math", "::mlir::func::FuncOp"> {
   let description = [{
     `exp2` splits its argument into an integer and a fraction in [-1/2, 1/2]; a polynomial of degree 5 serves the
     fraction (relative error below 2.5e-7), and the integer scales the exponent. Arguments below -150 give 0, NaN stays
-    NaN. The other functions use upstream's approximations.
+    NaN. The other functions use upstream's approximations, and so do conversions to bf16 on targets without them.
   }];
   let options = [
     Option<"hasScale", "has-scale", "bool", "false",
            "the target scales floats by powers of two in one instruction (AVX-512 vscalef)">,
+    Option<"hasBF16", "has-bf16", "bool", "false", "the target converts to bf16 in one instruction">,
   ];
   let dependentDialects = ["arith::ArithDialect", "math::MathDialect", "vector::VectorDialect", "LLVM::LLVMDialect"];
 }

@@ -82,6 +82,7 @@ void buildOutline(OpPassManager &manager) {
 void buildLLVM(OpPassManager &manager, const Target &target) {
   ExpandMathOptions math;
   math.hasScale = target.hasScale;
+  math.hasBF16 = target.hasDot;
   manager.addNestedPass<func::FuncOp>(createExpandMath(math));
   manager.addNestedPass<func::FuncOp>(createLowerVectors());
   VectorTransferToSCFOptions transfers;
