@@ -3,6 +3,17 @@
 
 include "mlir/Pass/PassBase.td"
 
+def FoldRepeatedKV : Pass<"gqa-fold-repeated-kv", "::mlir::func::FuncOp"> {
+  let summary = "K and V heads repeated in memory become a group dimension";
+  let description = [{
+    Attention over `H` heads whose key and value are `repeat_interleave`d from fewer heads (a copy along a new dimension
+    behind the heads, collapsed into them) becomes attention on the small key and value: the query's heads split into
+    `hkv` and `g`, and the repeats are dead. A key that lists `g` itself but only repeats along it loses the dimension.
+    `tile` order, in which query head `h` reads K/V head `h mod Hkv`, is another function and stays as it is.
+  }];
+  let dependentDialects = ["tensor::TensorDialect"];
+}
+
 def SelectSchedule : Pass<"gqa-select-schedule", "::mlir::func::FuncOp"> {
   let summary = "choose tiles, orientation and key split of each attention";
   let description = [{

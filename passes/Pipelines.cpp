@@ -116,6 +116,10 @@ void buildLLVM(OpPassManager &manager, const Target &target) {
 static void buildLower(OpPassManager &manager, const LowerOptions &options, const Target &target, bool isFused) {
   auto isPast = [&](Stage stage) { return options.stopAfter < stage; };
   manager.addPass(createInlinerPass());
+  if (isPast(Stage::fold))
+    return;
+  manager.addNestedPass<func::FuncOp>(createFoldRepeatedKV());
+  addCleanUp(manager);
   if (isPast(Stage::schedule))
     return;
   SelectScheduleOptions schedule;
