@@ -14,6 +14,16 @@ def FoldRepeatedKV : Pass<"gqa-fold-repeated-kv", "::mlir::func::FuncOp"> {
   let dependentDialects = ["tensor::TensorDialect"];
 }
 
+def VerifyNoKVExpansion : Pass<"gqa-verify-no-kv-expansion", "::mlir::func::FuncOp"> {
+  let summary = "fail if K/V heads are repeated or a full score matrix is held in memory";
+  let description = [{
+    On `gqa.attention`: fails if the key or the value is made by repeating a smaller tensor. On buffers that outlive a
+    task: fails if one has the extents of a score matrix `[b, hkv, g, m, n]` of an attention that was tiled;
+    `gqa-tile-attention` leaves these extents in the function's attribute `gqa.score_shapes`. `--lower-gqa` runs it
+    after bufferisation.
+  }];
+}
+
 def SelectSchedule : Pass<"gqa-select-schedule", "::mlir::func::FuncOp"> {
   let summary = "choose tiles, orientation and key split of each attention";
   let description = [{

@@ -152,6 +152,7 @@ static void buildLower(OpPassManager &manager, const LowerOptions &options, cons
   if (isPast(Stage::bufferize))
     return;
   buildBufferize(manager);
+  manager.addNestedPass<func::FuncOp>(createVerifyNoKVExpansion());
   if (isPast(Stage::outline))
     return;
   buildOutline(manager);

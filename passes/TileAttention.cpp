@@ -566,12 +566,25 @@ struct TileAttention : impl::TileAttentionBase<TileAttention> {
     SmallVector<AttentionOp> ops;
     getOperation().walk([&](AttentionOp op) { ops.push_back(op); });
     IRRewriter rewriter(&getContext());
+    SmallVector<Attribute> scoreShapes;
     for (AttentionOp op : ops) {
       if (failed(checkSchedule(op)))
         return signalPassFailure();
+      scoreShapes.push_back(getScoreShape(op));
       rewriter.setInsertionPoint(op);
       rewriter.replaceOp(op, Tiler(rewriter, op).tile());
     }
+    if (!scoreShapes.empty())
+      getOperation()->setAttr("gqa.score_shapes", rewriter.getArrayAttr(scoreShapes));
+  }
+
+private:
+  /// The extents of [b, hkv, g, m, n], for gqa-verify-no-kv-expansion.
+  static Attribute getScoreShape(AttentionOp op) {
+    SmallVector<int64_t> shape;
+    for (Dim dim : {Dim::b, Dim::hkv, Dim::g, Dim::m, Dim::n})
+      shape.push_back(getStaticExtent(op.getMaps(), op.getOperands(), dim));
+    return DenseI64ArrayAttr::get(op.getContext(), shape);
   }
 };
 
