@@ -41,6 +41,15 @@ float readGeneric(const float *data, size_t floats) {
 
 #if defined(__x86_64__)
 
+__attribute__((target("avx2"))) float addLanes(__m256 lanes) {
+  alignas(32) float values[8];
+  _mm256_store_ps(values, lanes);
+  float total = 0;
+  for (float value : values)
+    total += value;
+  return total;
+}
+
 __attribute__((target("avx2,fma"))) float fmaAvx2(int64_t iterations) {
   constexpr int chains = 12;
   __m256 sums[chains];
@@ -56,7 +65,7 @@ __attribute__((target("avx2,fma"))) float fmaAvx2(int64_t iterations) {
   }
   for (int chain = 1; chain < chains; ++chain)
     sums[0] = _mm256_add_ps(sums[0], sums[chain]);
-  return _mm256_cvtss_f32(sums[0]);
+  return addLanes(sums[0]);
 }
 
 __attribute__((target("avx512f"))) float fmaAvx512(int64_t iterations) {
@@ -108,7 +117,7 @@ __attribute__((target("avx2"))) float readAvx2(const float *data, size_t floats)
   }
   for (int i = 1; i < 8; ++i)
     sums[0] = _mm256_add_ps(sums[0], sums[i]);
-  return _mm256_cvtss_f32(sums[0]);
+  return addLanes(sums[0]);
 }
 
 __attribute__((target("avx512f"))) float readAvx512(const float *data, size_t floats) {
@@ -129,18 +138,18 @@ __attribute__((target("avx512f"))) float readAvx512(const float *data, size_t fl
 
 } // namespace
 
-LimitKernels genericLimitKernels() { return {fmaGeneric, 64 * 2.0, nullptr, 0, readGeneric}; }
-
-LimitKernels selectLimitKernels() {
+std::vector<LimitKernels> supportedLimitKernels() {
+  std::vector<LimitKernels> kernels;
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f")) {
     bool hasDot = __builtin_cpu_supports("avx512bf16");
-    return {fmaAvx512, 16 * 16 * 2.0, hasDot ? bf16DotAvx512 : nullptr, 16 * 32 * 2.0, readAvx512};
+    kernels.push_back({fmaAvx512, 16 * 16 * 2.0, hasDot ? bf16DotAvx512 : nullptr, 16 * 32 * 2.0, readAvx512});
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return {fmaAvx2, 12 * 8 * 2.0, nullptr, 0, readAvx2};
+    kernels.push_back({fmaAvx2, 12 * 8 * 2.0, nullptr, 0, readAvx2});
 #endif
-  return genericLimitKernels();
+  kernels.push_back({fmaGeneric, 64 * 2.0, nullptr, 0, readGeneric});
+  return kernels;
 }
 
 } // namespace gqa

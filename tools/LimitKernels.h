@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace gqa {
 
@@ -17,11 +18,8 @@ struct LimitKernels {
   float (*read)(const float *data, size_t floats);
 };
 
-/// The fastest for the CPU that runs this.
-LimitKernels selectLimitKernels();
-
-/// Those in plain C++, which run anywhere.
-LimitKernels genericLimitKernels();
+/// Those that this CPU can run, fastest first; the last are in plain C++, which runs anywhere.
+std::vector<LimitKernels> supportedLimitKernels();
 
 } // namespace gqa
 

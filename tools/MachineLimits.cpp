@@ -67,7 +67,7 @@ DramReader::DramReader(int threads)
 }
 
 double DramReader::read() const {
-  LimitKernels kernels = selectLimitKernels();
+  LimitKernels kernels = supportedLimitKernels().front();
   double time =
       timeOnAllThreads(threads, [&](int thread) { sink = kernels.read(buffer.get() + thread * share, share); });
   return sizeInBytes() / time * 1e-9;
@@ -76,7 +76,7 @@ double DramReader::read() const {
 int resolveThreads(int threads) { return threads > 0 ? threads : omp_get_max_threads(); }
 
 void measureArithmetic(MachineLimits &limits) {
-  LimitKernels kernels = selectLimitKernels();
+  LimitKernels kernels = supportedLimitKernels().front();
   limits.fmaGflops =
       std::max(limits.fmaGflops, measureKernel(limits.threads, kernels.fma, kernels.fmaFlopsPerIteration));
   if (kernels.bf16Dot)

@@ -25,12 +25,12 @@ void expectReadsAll(const LimitKernels &kernels) {
 }
 
 TEST(LimitKernels, ReadWholeBuffers) {
-  expectReadsAll(genericLimitKernels());
-  expectReadsAll(selectLimitKernels());
+  for (const LimitKernels &kernels : supportedLimitKernels())
+    expectReadsAll(kernels);
 }
 
 TEST(LimitKernels, ArithmeticStaysFinite) {
-  for (const LimitKernels &kernels : {genericLimitKernels(), selectLimitKernels()}) {
+  for (const LimitKernels &kernels : supportedLimitKernels()) {
     EXPECT_TRUE(std::isnormal(kernels.fma(100000)));
     EXPECT_GT(kernels.fmaFlopsPerIteration, 0);
     if (kernels.bf16Dot)
@@ -45,7 +45,7 @@ TEST(MachineLimits, ArePositiveAndPlausible) {
   EXPECT_LT(limits.fmaGflops, 1e4);
   EXPECT_GT(limits.dramReadGBs, 0.1);
   EXPECT_LT(limits.dramReadGBs, 1e4);
-  EXPECT_EQ(limits.bf16Gflops > 0, selectLimitKernels().bf16Dot != nullptr);
+  EXPECT_EQ(limits.bf16Gflops > 0, supportedLimitKernels().front().bf16Dot != nullptr);
   EXPECT_GT(measureMachineLimits(/*threads=*/0).threads, 0);
 }
 
