@@ -95,6 +95,8 @@ GQA_API const char *gqa_status_name(gqa_status status) {
     return "execution failed";
   case GQA_INTERNAL_ERROR:
     return "internal error";
+  case GQA_BAD_CACHE_FILE:
+    return "bad cache file";
   }
   return "unknown status";
 }

@@ -33,7 +33,8 @@ typedef enum gqa_status {
   GQA_UNSUPPORTED_TARGET = 5, /* the artifact needs CPU features that this machine lacks */
   GQA_OUT_OF_MEMORY = 6,
   GQA_EXECUTION_FAILED = 7, /* an assertion of the compiled function failed */
-  GQA_INTERNAL_ERROR = 8
+  GQA_INTERNAL_ERROR = 8,
+  GQA_BAD_CACHE_FILE = 9 /* not a saved sequence, truncated, damaged, or of a cache with other layers */
 } gqa_status;
 
 /* The name of a status, e.g. "out of memory". */
@@ -105,4 +106,7 @@ GQA_API gqa_status gqa_call(gqa_context *context, const gqa_artifact *artifact, 
 #ifdef __cplusplus
 }
 #endif
+
+#include "runtime/gqa_cache.h"
+
 #endif /* GQA_H */
