@@ -8,6 +8,7 @@
 namespace gqa {
 
 void addMemoryCommand(CLI::App &app);
+void addRunCommand(CLI::App &app);
 void addCompareCommand(CLI::App &app);
 
 } // namespace gqa
