@@ -563,3 +563,39 @@ func.func @c11_types(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf3
     -> tensor<4x8xf32>
   return
 }
+
+// -----
+
+// C12: pairs of bf16 lie along the innermost dimension of the query.
+func.func @dot_layout(%q: tensor<16x4xbf16>, %k: tensor<8x16xbf16>, %v: tensor<8x16xbf16>, %a: tensor<16x4xf32>,
+                      %x: tensor<4xf32>) -> tensor<16x4xf32> {
+  // expected-error @below {{'dot' needs 'query' to list [m, dqk], got [dqk, m] (C12)}}
+  %r:3 = gqa.online_attention scale 1.0 dot
+    query(%q[dqk, m] : tensor<16x4xbf16>) key(%k[n, dqk] : tensor<8x16xbf16>) value(%v[n, dv] : tensor<8x16xbf16>)
+    outs(%a[dv, m] : tensor<16x4xf32>, %x[m] : tensor<4xf32>, %x[m] : tensor<4xf32>)
+  return %r#0 : tensor<16x4xf32>
+}
+
+// -----
+
+// C12: operands are bf16.
+func.func @dot_type(%q: tensor<4x16xbf16>, %k: tensor<8x16xf16>, %v: tensor<8x16xbf16>, %a: tensor<16x4xf32>,
+                    %x: tensor<4xf32>) -> tensor<16x4xf32> {
+  // expected-error @below {{'dot' needs 'key' to have elements of bf16, got 'f16' (C12)}}
+  %r:3 = gqa.online_attention scale 1.0 dot
+    query(%q[m, dqk] : tensor<4x16xbf16>) key(%k[n, dqk] : tensor<8x16xf16>) value(%v[n, dv] : tensor<8x16xbf16>)
+    outs(%a[dv, m] : tensor<16x4xf32>, %x[m] : tensor<4xf32>, %x[m] : tensor<4xf32>)
+  return %r#0 : tensor<16x4xf32>
+}
+
+// -----
+
+// C12: extents are even.
+func.func @dot_extent(%q: tensor<4x15xbf16>, %k: tensor<8x15xbf16>, %v: tensor<8x16xbf16>, %a: tensor<16x4xf32>,
+                      %x: tensor<4xf32>) -> tensor<16x4xf32> {
+  // expected-error @below {{'dot' needs even extents of key, got 'tensor<8x15xbf16>' (C12)}}
+  %r:3 = gqa.online_attention scale 1.0 dot
+    query(%q[m, dqk] : tensor<4x15xbf16>) key(%k[n, dqk] : tensor<8x15xbf16>) value(%v[n, dv] : tensor<8x16xbf16>)
+    outs(%a[dv, m] : tensor<16x4xf32>, %x[m] : tensor<4xf32>, %x[m] : tensor<4xf32>)
+  return %r#0 : tensor<16x4xf32>
+}

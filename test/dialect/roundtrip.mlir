@@ -86,21 +86,21 @@ func.func @single_row(%q: tensor<8xf32>, %k: tensor<0x8xf32>, %v: tensor<0x16xf3
 
 // The state with query rows innermost; keys start somewhere.
 // CHECK-LABEL: func @online
-func.func @online(%q: tensor<72x64xf16>, %k: tensor<32x72xf16>, %v: tensor<32x40xf16>, %bias: tensor<64xf16>,
+func.func @online(%q: tensor<64x72xbf16>, %k: tensor<32x72xbf16>, %v: tensor<32x40xbf16>, %bias: tensor<64xf16>,
                   %mask: tensor<64x32xi1>, %len: tensor<i32>, %p: tensor<64xi32>, %n0: index,
                   %a: tensor<40x64xf32>, %x: tensor<64xf32>, %s: tensor<64xf32>)
     -> (tensor<40x64xf32>, tensor<64xf32>, tensor<64xf32>) {
   // CHECK: %[[R:.*]]:3 = gqa.online_attention scale 1.250000e-01 softcap 5.000000e+01 causal window(left 4095 right 7) dot
-  // CHECK-NEXT: query(%{{.*}}[dqk, m] : tensor<72x64xf16>)
-  // CHECK-NEXT: key(%{{.*}}[n, dqk] : tensor<32x72xf16>)
-  // CHECK-NEXT: value(%{{.*}}[n, dv] : tensor<32x40xf16>)
+  // CHECK-NEXT: query(%{{.*}}[m, dqk] : tensor<64x72xbf16>)
+  // CHECK-NEXT: key(%{{.*}}[n, dqk] : tensor<32x72xbf16>)
+  // CHECK-NEXT: value(%{{.*}}[n, dv] : tensor<32x40xbf16>)
   // CHECK-NEXT: bias(%{{.*}}[m] : tensor<64xf16>)
   // CHECK-NEXT: mask(%{{.*}}[m, n] : tensor<64x32xi1>)
   // CHECK-NEXT: kv_len(%{{.*}}[] : tensor<i32>)
   // CHECK-NEXT: positions(%{{.*}}[m] : tensor<64xi32>)
   // CHECK-NEXT: outs(%{{.*}}[dv, m] : tensor<40x64xf32>, %{{.*}}[m] : tensor<64xf32>, %{{.*}}[m] : tensor<64xf32>) key_start(%{{.*}})
   %r:3 = gqa.online_attention scale 0.125 softcap 50.0 causal window(left 4095 right 7) dot key_start(%n0)
-    query(%q[dqk, m] : tensor<72x64xf16>) key(%k[n, dqk] : tensor<32x72xf16>) value(%v[n, dv] : tensor<32x40xf16>)
+    query(%q[m, dqk] : tensor<64x72xbf16>) key(%k[n, dqk] : tensor<32x72xbf16>) value(%v[n, dv] : tensor<32x40xbf16>)
     bias(%bias[m] : tensor<64xf16>) mask(%mask[m, n] : tensor<64x32xi1>) kv_len(%len[] : tensor<i32>)
     positions(%p[m] : tensor<64xi32>)
     outs(%a[dv, m] : tensor<40x64xf32>, %x[m] : tensor<64xf32>, %s[m] : tensor<64xf32>)
