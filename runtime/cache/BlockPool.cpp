@@ -33,8 +33,8 @@ void BlockPool::release(int32_t block) noexcept {
   freeBlocks.push_back(block);
 }
 
-bool BlockPool::isShared(int32_t block) const noexcept {
-  return references[static_cast<size_t>(block)].load(std::memory_order_acquire) > 1;
+int32_t BlockPool::getReferences(int32_t block) const noexcept {
+  return references[static_cast<size_t>(block)].load(std::memory_order_acquire);
 }
 
 int32_t BlockPool::getNumFree() const noexcept {

@@ -26,9 +26,9 @@ public:
   /// Gives a reference up. Writes that the caller has made are seen by whoever acquires the block next.
   void release(int32_t block) noexcept;
 
-  /// Whether others refer to the caller's block. Once false it stays false until the caller shares the block, and all
-  /// reads by those who have given it up have happened.
-  bool isShared(int32_t block) const noexcept;
+  /// How many refer to a block to which the caller has a reference. Once that is 1 it stays so until the caller shares
+  /// the block, and all reads by those who have given it up have happened.
+  int32_t getReferences(int32_t block) const noexcept;
 
   int32_t getNumBlocks() const { return numBlocks; }
   int32_t getNumFree() const noexcept;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 namespace gqa::cache {
 
@@ -62,11 +63,17 @@ void LayerStore::checkFits(const LayerState &state, int64_t count) const {
 
 std::vector<LayerStore::Claim> LayerStore::plan(const std::vector<Growth> &growths) const {
   std::vector<Claim> claims;
+  std::map<int32_t, int32_t> sharers; // of a shared block, among these states
+  auto mustCopy = [&](int32_t block) {
+    int32_t references = pool.getReferences(block);
+    // If all that share a block are about to write it, the last one may keep it.
+    return references > 1 && ++sharers[block] < references;
+  };
   for (const Growth &growth : growths) {
     LayerState &state = *growth.state;
     checkFits(state, growth.count);
     for (size_t index : findTouchedEntries(slots, state, growth.count))
-      if (index >= state.table.size() || pool.isShared(state.table[index]))
+      if (index >= state.table.size() || mustCopy(state.table[index]))
         claims.push_back({&state, index});
   }
   return claims;
