@@ -130,6 +130,16 @@ def StackBuffers : Pass<"gqa-stack-buffers", "::mlir::func::FuncOp"> {
   let dependentDialects = ["memref::MemRefDialect"];
 }
 
+def PrefetchTiles : Pass<"gqa-prefetch-tiles", "::mlir::func::FuncOp"> {
+  let summary = "fetch the next block of K and V while this one is computed on";
+  let description = [{
+    Where a loop runs over blocks of a buffer and reads them as vectors, each read is joined by prefetches of the same
+    place in the next block. Spread over the arithmetic like this, the time of reading K and V from memory hides behind
+    it. Prefetches past the end of a buffer have no effect.
+  }];
+  let dependentDialects = ["arith::ArithDialect", "memref::MemRefDialect"];
+}
+
 def LowerVectors : Pass<"gqa-lower-vectors", "::mlir::func::FuncOp"> {
   let summary = "reductions of vectors become one-dimensional, transfers of one element become loads";
   let dependentDialects = ["memref::MemRefDialect", "vector::VectorDialect"];

@@ -71,6 +71,7 @@ void buildBufferize(OpPassManager &manager) {
   bufferization::BufferDeallocationPipelineOptions deallocation;
   bufferization::buildBufferDeallocationPipeline(manager, deallocation);
   addCleanUp(manager);
+  manager.addNestedPass<func::FuncOp>(createPrefetchTiles());
 }
 
 void buildOutline(OpPassManager &manager) {
