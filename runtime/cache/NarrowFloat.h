@@ -4,7 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
-/// Conversions between f32 and narrower floats, rounding to nearest, ties to even.
+/// Conversions between f32 and narrower floats, rounding to nearest, ties to even. They choose instead of branching, so
+/// that loops over them become vector code.
 namespace gqa::cache {
 
 inline uint32_t getFloatBits(float value) {
@@ -24,16 +25,13 @@ inline uint16_t toHalf(float value) {
   uint32_t bits = getFloatBits(value);
   uint32_t sign = bits >> 16 & 0x8000u;
   uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u)
-    return static_cast<uint16_t>(sign | 0x7e00u);
-  if (magnitude >= 0x477ff000u) // 65520, the first that rounds to infinity
-    return static_cast<uint16_t>(sign | 0x7c00u);
-  if (magnitude < 0x38800000u) { // below 2^-14: subnormal, a multiple of 2^-24, which is the spacing of f32 at 0.5
-    float aligned = makeFloat(magnitude) + 0.5f;
-    return static_cast<uint16_t>(sign | (getFloatBits(aligned) - getFloatBits(0.5f)));
-  }
-  uint32_t rounded = magnitude + 0xfffu + (magnitude >> 13 & 1u);
-  return static_cast<uint16_t>(sign | (rounded - (112u << 23)) >> 13);
+  // Below 2^-14: subnormal, a multiple of 2^-24, which is the spacing of f32 at 0.5.
+  uint32_t subnormal = getFloatBits(makeFloat(magnitude) + 0.5f) - getFloatBits(0.5f);
+  uint32_t normal = (magnitude + 0xfffu + (magnitude >> 13 & 1u) - (112u << 23)) >> 13;
+  uint32_t half = magnitude < 0x38800000u ? subnormal : normal;
+  half = magnitude >= 0x477ff000u ? 0x7c00u : half; // 65520, the first that rounds to infinity
+  half = magnitude > 0x7f800000u ? 0x7e00u : half;
+  return static_cast<uint16_t>(sign | half);
 }
 
 inline float fromHalf(uint16_t half) {
@@ -60,16 +58,13 @@ inline uint8_t toF8E4M3(float value) {
   uint32_t bits = getFloatBits(value);
   uint32_t sign = bits >> 24 & 0x80u;
   uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u)
-    return static_cast<uint8_t>(sign | 0x7fu);
-  if (magnitude >= 0x43e00000u) // 448
-    return static_cast<uint8_t>(sign | 0x7eu);
-  if (magnitude < 0x3c800000u) { // below 2^-6: subnormal, a multiple of 2^-9, which is the spacing of f32 at 2^14
-    float aligned = makeFloat(magnitude) + 0x1p14f;
-    return static_cast<uint8_t>(sign | (getFloatBits(aligned) - getFloatBits(0x1p14f)));
-  }
-  uint32_t rounded = magnitude + 0x7ffffu + (magnitude >> 20 & 1u);
-  return static_cast<uint8_t>(sign | (rounded - (120u << 23)) >> 20);
+  // Below 2^-6: subnormal, a multiple of 2^-9, which is the spacing of f32 at 2^14.
+  uint32_t subnormal = getFloatBits(makeFloat(magnitude) + 0x1p14f) - getFloatBits(0x1p14f);
+  uint32_t normal = (magnitude + 0x7ffffu + (magnitude >> 20 & 1u) - (120u << 23)) >> 20;
+  uint32_t code = magnitude < 0x3c800000u ? subnormal : normal;
+  code = magnitude >= 0x43e00000u ? 0x7eu : code; // 448
+  code = magnitude > 0x7f800000u ? 0x7fu : code;
+  return static_cast<uint8_t>(sign | code);
 }
 
 inline float fromF8E4M3(uint8_t value) {

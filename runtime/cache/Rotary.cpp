@@ -113,7 +113,7 @@ Rotary::Rotary(const RotaryConfig &config) : config(config), attentionFactor(get
 void Rotary::computeTurns(int64_t position, float *turns) const {
   size_t pairs = frequencies.size();
   for (size_t pair = 0; pair < pairs; ++pair) {
-    // In double: at position 100000 the angle of the first pair has no fraction left in f32 to speak of.
+    // In double: f32 angles near 100000 are 1/128 apart.
     double angle = static_cast<double>(position) * frequencies[pair];
     turns[pair] = static_cast<float>(attentionFactor * std::cos(angle));
     turns[pairs + pair] = static_cast<float>(attentionFactor * std::sin(angle));

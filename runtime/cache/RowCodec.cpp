@@ -2,7 +2,6 @@
 
 #include "runtime/cache/NarrowFloat.h"
 
-#include <cmath>
 #include <limits>
 
 namespace gqa::cache {
@@ -14,37 +13,57 @@ const char *getName(ElementType type) {
 
 /// max |row|, or NaN if an element is not finite.
 static float getLargestMagnitude(const float *row, int64_t dim) {
-  float largest = 0;
+  // The bits of magnitudes are ordered as the magnitudes are, and infinity and NaN come last.
+  uint32_t largest = 0;
   for (int64_t d = 0; d < dim; ++d) {
-    float magnitude = std::fabs(row[d]);
-    if (!(magnitude <= std::numeric_limits<float>::max()))
-      return std::numeric_limits<float>::quiet_NaN();
+    uint32_t magnitude = getFloatBits(row[d]) & 0x7fffffffu;
     largest = magnitude > largest ? magnitude : largest;
   }
-  return largest;
+  return largest >= 0x7f800000u ? std::numeric_limits<float>::quiet_NaN() : makeFloat(largest);
 }
 
-/// x rounded to the nearest integer in [-largest, largest], ties to even; 0 for NaN.
+/// x rounded to the nearest integer in [-largest, largest], ties to even; 0 for NaN. Without a call or a branch, so
+/// that loops over rows become vector code.
 static int32_t roundToInteger(float x, float largest) {
-  if (!(x == x))
-    return 0;
-  return static_cast<int32_t>(std::nearbyint(x < -largest ? -largest : x > largest ? largest : x));
+  // 1.5 * 2^23: from here on floats are whole numbers, and their bits count up with them.
+  constexpr float kWhole = 0x1.8p23f;
+  constexpr uint32_t kWholeBits = 0x4b400000u;
+  x = x == x ? x : 0.0f;
+  x = x < -largest ? -largest : x;
+  x = x > largest ? largest : x;
+  return static_cast<int32_t>(getFloatBits(x + kWhole) - kWholeBits);
 }
 
-static void quantise(ElementType type, float scaled, int64_t d, uint8_t *out) {
+/// Stores the elements x(0), x(1), ... which are already divided by their scale.
+template <typename Scaled> static void quantise(ElementType type, int64_t dim, uint8_t *out, Scaled x) {
   switch (type) {
   case ElementType::F8E4M3:
-    out[d] = toF8E4M3(scaled);
+    for (int64_t d = 0; d < dim; ++d)
+      out[d] = toF8E4M3(x(d));
     return;
   case ElementType::I8:
-    out[d] = static_cast<uint8_t>(roundToInteger(scaled, getLargest(type)));
+    for (int64_t d = 0; d < dim; ++d)
+      out[d] = static_cast<uint8_t>(roundToInteger(x(d), 127.0f));
     return;
-  default: { // I4: element 2i is the low half of byte i
-    uint32_t nibble = static_cast<uint32_t>(roundToInteger(scaled, getLargest(type))) & 0xfu;
-    out[d / 2] = static_cast<uint8_t>(d % 2 == 0 ? nibble : out[d / 2] | nibble << 4);
+  default: // I4: element 2i is the low half of byte i
+    for (int64_t i = 0; i < dim / 2; ++i)
+      out[i] = static_cast<uint8_t>((roundToInteger(x(2 * i), 7.0f) & 0xf) | (roundToInteger(x(2 * i + 1), 7.0f) & 0xf)
+                                                                                 << 4);
+  }
+}
+
+static void encodeQuantised(ElementType type, const float *row, int64_t dim, const float *channelScales, uint8_t *out,
+                            float *scale) {
+  if (channelScales) {
+    quantise(type, dim, out, [=](int64_t d) { return row[d] / channelScales[d]; });
     return;
   }
-  }
+  float common = getLargestMagnitude(row, dim) / getLargest(type);
+  *scale = common;
+  if (common > 0)
+    quantise(type, dim, out, [=](int64_t d) { return row[d] / common; });
+  else // zeros, elements too small to have a scale, or a NaN, which the scale brings back
+    std::memset(out, 0, static_cast<size_t>(getRowBytes(type, dim)));
 }
 
 static float dequantise(ElementType type, const uint8_t *in, int64_t d) {
@@ -58,20 +77,6 @@ static float dequantise(ElementType type, const uint8_t *in, int64_t d) {
     return static_cast<float>(nibble < 8 ? nibble : nibble - 16);
   }
   }
-}
-
-static void encodeQuantised(ElementType type, const float *row, int64_t dim, const float *channelScales, uint8_t *out,
-                            float *scale) {
-  if (channelScales) {
-    for (int64_t d = 0; d < dim; ++d)
-      quantise(type, row[d] / channelScales[d], d, out);
-    return;
-  }
-  *scale = getLargestMagnitude(row, dim) / getLargest(type);
-  // The quotient of a tiny row may be 0; then so are its elements. A NaN scale is told by the comparison, too.
-  bool isUsable = *scale > 0;
-  for (int64_t d = 0; d < dim; ++d)
-    quantise(type, isUsable ? row[d] / *scale : 0.0f, d, out);
 }
 
 void encodeRow(ElementType type, const float *row, int64_t dim, const float *channelScales, void *out, float *scale) {
