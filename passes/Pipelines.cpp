@@ -12,6 +12,9 @@
 #include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
 #include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
 #include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
+#include "mlir/Conversion/TosaToArith/TosaToArith.h"
+#include "mlir/Conversion/TosaToLinalg/TosaToLinalg.h"
+#include "mlir/Conversion/TosaToTensor/TosaToTensor.h"
 #include "mlir/Conversion/UBToLLVM/UBToLLVM.h"
 #include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVMPass.h"
 #include "mlir/Conversion/VectorToSCF/VectorToSCF.h"
@@ -114,9 +117,21 @@ void buildLLVM(OpPassManager &manager, const Target &target) {
 
 } // namespace
 
+/// What frontends emit as calls and TOSA becomes one function of linalg on tensors.
+static void buildImport(OpPassManager &manager) {
+  manager.addPass(createInlinerPass());
+  manager.addPass(createSymbolDCEPass());
+  manager.addNestedPass<func::FuncOp>(tosa::createTosaToLinalgNamed());
+  manager.addNestedPass<func::FuncOp>(tosa::createTosaToLinalg());
+  manager.addNestedPass<func::FuncOp>(createTosaToArithPass(TosaToArithPassOptions{/*includeApplyRescale=*/true,
+                                                                                    /*use32Bit=*/false}));
+  manager.addNestedPass<func::FuncOp>(createTosaToTensorPass());
+  addCleanUp(manager);
+}
+
 static void buildLower(OpPassManager &manager, const LowerOptions &options, const Target &target, bool isFused) {
   auto isPast = [&](Stage stage) { return options.stopAfter < stage; };
-  manager.addPass(createInlinerPass());
+  buildImport(manager);
   if (isPast(Stage::fold))
     return;
   manager.addNestedPass<func::FuncOp>(createFoldRepeatedKV());
