@@ -1,0 +1,105 @@
+// RUN: gqa-opt %s --split-input-file --gqa-decompose-attention --canonicalize --cse | FileCheck %s
+
+// Rows in the lanes, half types, any number of key blocks. What becomes of the query does not depend on the block, so
+// it happens once, before the loop: f16 to f32, times scale * log2(e), transposed. Keys and values are converted per
+// block (here they are the same); the initial values of a block's scores and maxima stay inside.
+// CHECK-DAG: #[[SWAP:.*]] = affine_map<(d0, d1) -> (d1, d0)>
+// CHECK-DAG: #[[SAME:.*]] = affine_map<(d0, d1) -> (d0, d1)>
+// CHECK-DAG: #[[KEY:.*]] = affine_map<(d0, d1, d2) -> (d0, d2)>
+// CHECK-DAG: #[[QUERY:.*]] = affine_map<(d0, d1, d2) -> (d2, d1)>
+// CHECK-DAG: #[[SCORE:.*]] = affine_map<(d0, d1, d2) -> (d0, d1)>
+// CHECK-DAG: #[[VALUE:.*]] = affine_map<(d0, d1, d2) -> (d2, d0)>
+// CHECK-LABEL: func @rows_in_lanes
+// CHECK-SAME: %[[Q:[a-z0-9]*]]: tensor<8x16xf16>, %{{.*}}: tensor<?x8x16xf16>
+// CHECK-SAME: %[[ACC0:[a-z0-9]*]]: tensor<16x8xf32>, %[[MAX0:[a-z0-9]*]]: tensor<8xf32>, %[[SUM0:[a-z0-9]*]]: tensor<8xf32>
+func.func @rows_in_lanes(%q: tensor<8x16xf16>, %k: tensor<?x8x16xf16>, %acc0: tensor<16x8xf32>, %max0: tensor<8xf32>,
+                         %sum0: tensor<8xf32>, %blocks: index) -> (tensor<16x8xf32>, tensor<8xf32>, tensor<8xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  // CHECK-NOT: gqa.online_attention
+  // CHECK-DAG: %[[NONE:.*]] = arith.constant 0xFF800000 : f32
+  // CHECK-DAG: %[[FACTOR:.*]] = arith.constant 0.36067{{.*}} : f32
+  // CHECK: %[[QT:.*]] = linalg.generic {indexing_maps = [#[[SWAP]], #[[SAME]]]
+  // CHECK-SAME: ins(%[[Q]] : tensor<8x16xf16>) outs(%{{.*}} : tensor<16x8xf32>)
+  // CHECK: %[[WIDE:.*]] = arith.extf
+  // CHECK-NEXT: arith.mulf %[[WIDE]], %[[FACTOR]]
+  // CHECK: scf.for {{.*}} iter_args(%[[ACC:.*]] = %[[ACC0]], %[[MAX:.*]] = %[[MAX0]], %[[SUM:.*]] = %[[SUM0]])
+  %r:3 = scf.for %i = %c0 to %blocks step %c1 iter_args(%acc = %acc0, %max = %max0, %sum = %sum0)
+      -> (tensor<16x8xf32>, tensor<8xf32>, tensor<8xf32>) {
+    // Scores [n, m].
+    // CHECK: %[[KEYS:.*]] = linalg.generic {{.*}} ins(%{{.*}} : tensor<8x16xf16>) outs(%{{.*}} : tensor<8x16xf32>)
+    // CHECK: %[[ZEROS:.*]] = linalg.fill {{.*}} outs(%{{.*}} : tensor<8x8xf32>)
+    // CHECK: %[[S:.*]] = linalg.generic {indexing_maps = [#[[KEY]], #[[QUERY]], #[[SCORE]]]
+    // CHECK-SAME: ins(%[[KEYS]], %[[QT]] : {{.*}}) outs(%[[ZEROS]] :
+
+    // The new maximum: first of the block, then of the block and what was before. Rows that have met no key subtract 0.
+    // CHECK: linalg.fill ins(%[[NONE]] : f32)
+    // CHECK: %[[BLOCK_MAX:.*]] = linalg.generic {{.*}} ["parallel", "reduction"]} ins(%[[S]] :
+    // CHECK: arith.maxnumf
+    // CHECK: %[[NEW_MAX:.*]] = linalg.generic {{.*}} ins(%[[MAX]] : tensor<8xf32>) outs(%[[BLOCK_MAX]] : tensor<8xf32>)
+    // CHECK: %[[FINITE:.*]] = linalg.generic {{.*}} ins(%[[NEW_MAX]] : tensor<8xf32>)
+    // CHECK: arith.cmpf oeq, %{{.*}}, %[[NONE]]
+
+    // Weights and the factor of the old state, in base 2.
+    // CHECK: %[[P:.*]] = linalg.generic {{.*}} ins(%[[FINITE]] : tensor<8xf32>) outs(%[[S]] : tensor<8x8xf32>)
+    // CHECK: math.exp2
+    // CHECK: %[[R:.*]] = linalg.generic {{.*}} ins(%[[FINITE]] : tensor<8xf32>) outs(%[[MAX]] : tensor<8xf32>)
+    // CHECK: math.exp2
+
+    // sum' = r * sum + sum_n p; acc' = r * acc + sum_n p * value.
+    // CHECK: %[[OLD_SUM:.*]] = linalg.generic {{.*}} ins(%[[R]] : tensor<8xf32>) outs(%[[SUM]] : tensor<8xf32>)
+    // CHECK: %[[NEW_SUM:.*]] = linalg.generic {{.*}} ins(%[[P]] : tensor<8x8xf32>) outs(%[[OLD_SUM]] : tensor<8xf32>)
+    // CHECK: %[[OLD_ACC:.*]] = linalg.generic {{.*}} ins(%[[R]] : tensor<8xf32>) outs(%[[ACC]] : tensor<16x8xf32>)
+    // CHECK: %[[NEW_ACC:.*]] = linalg.generic {indexing_maps = [#[[VALUE]], #[[QUERY]], #[[SCORE]]]
+    // CHECK-SAME: ins(%[[KEYS]], %[[P]] : {{.*}}) outs(%[[OLD_ACC]] : tensor<16x8xf32>)
+    // CHECK: %[[KEPT_MAX:.*]] = bufferization.materialize_in_destination %[[NEW_MAX]]
+    // CHECK: scf.yield %[[NEW_ACC]], %[[KEPT_MAX]], %[[NEW_SUM]]
+    %block = tensor.extract_slice %k[%i, 0, 0] [1, 8, 16] [1, 1, 1] : tensor<?x8x16xf16> to tensor<8x16xf16>
+    %x, %y, %z = gqa.online_attention scale 0.25
+      query(%q[m, dqk] : tensor<8x16xf16>) key(%block[n, dqk] : tensor<8x16xf16>) value(%block[n, dv] : tensor<8x16xf16>)
+      outs(%acc[dv, m] : tensor<16x8xf32>, %max[m] : tensor<8xf32>, %sum[m] : tensor<8xf32>)
+    scf.yield %x, %y, %z : tensor<16x8xf32>, tensor<8xf32>, tensor<8xf32>
+  }
+  return %r#0, %r#1, %r#2 : tensor<16x8xf32>, tensor<8xf32>, tensor<8xf32>
+}
+
+// -----
+
+// The head dimension in the lanes: scores [m, n] are dot products along 16 lanes, summed up afterwards. An edge block
+// masks keys n + key_start that are not below kv_len, or are above the row's position, with -inf.
+// CHECK-LABEL: func @edge_block
+// CHECK-SAME: %[[POSITIONS:[a-z0-9]*]]: tensor<8xi32>, %[[LENGTH:[a-z0-9]*]]: tensor<i32>, %[[START:[a-z0-9]*]]: index
+func.func @edge_block(%q: tensor<8x16xf32>, %k: tensor<8x16xf32>, %v: tensor<8x16xf32>, %acc: tensor<8x16xf32>,
+                      %max: tensor<8xf32>, %sum: tensor<8xf32>, %positions: tensor<8xi32>, %length: tensor<i32>,
+                      %start: index) -> (tensor<8x16xf32>, tensor<8xf32>, tensor<8xf32>) {
+  // CHECK-DAG: %[[NONE:.*]] = arith.constant 0xFF800000 : f32
+  // CHECK: %[[PARTIAL:.*]] = linalg.generic {{.*}} outs(%{{.*}} : tensor<8x8x16xf32>)
+  // CHECK: %[[S:.*]] = linalg.generic {{.*}} ins(%[[PARTIAL]] : tensor<8x8x16xf32>) outs(%{{.*}} : tensor<8x8xf32>)
+  // CHECK: linalg.generic {{.*}} ins(%[[LENGTH]], %[[POSITIONS]] : tensor<i32>, tensor<8xi32>) outs(%[[S]] : tensor<8x8xf32>)
+  // CHECK-NEXT: ^bb0(%[[END:.*]]: i32, %[[POSITION:.*]]: i32, %[[SCORE:.*]]: f32):
+  // CHECK: %[[N:.*]] = linalg.index 1
+  // CHECK: arith.addi %[[N]], %[[START]]
+  // CHECK: %[[KEY:.*]] = arith.index_cast
+  // CHECK: %[[EXISTS:.*]] = arith.cmpi slt, %[[KEY]], %[[END]]
+  // CHECK: %[[IS_PAST:.*]] = arith.cmpi sle, %[[KEY]], %[[POSITION]]
+  // CHECK: %[[IS_SEEN:.*]] = arith.andi %[[EXISTS]], %[[IS_PAST]]
+  // CHECK: arith.select %[[IS_SEEN]], %[[SCORE]], %[[NONE]]
+  %x, %y, %z = gqa.online_attention scale 0.25 causal
+    query(%q[m, dqk] : tensor<8x16xf32>) key(%k[n, dqk] : tensor<8x16xf32>) value(%v[n, dv] : tensor<8x16xf32>)
+    kv_len(%length[] : tensor<i32>) positions(%positions[m] : tensor<8xi32>)
+    outs(%acc[m, dv] : tensor<8x16xf32>, %max[m] : tensor<8xf32>, %sum[m] : tensor<8xf32>) key_start(%start)
+  return %x, %y, %z : tensor<8x16xf32>, tensor<8xf32>, tensor<8xf32>
+}
+
+// -----
+
+// Near miss: attention that is not tiled is not decomposed.
+// CHECK-LABEL: func @not_tiled
+// CHECK: gqa.attention
+// CHECK-NOT: linalg.generic
+func.func @not_tiled(%q: tensor<8x16xf32>, %k: tensor<?x16xf32>) -> tensor<8x16xf32> {
+  %o = gqa.attention scale 0.25
+    query(%q[m, dqk] : tensor<8x16xf32>) key(%k[n, dqk] : tensor<?x16xf32>) value(%k[n, dv] : tensor<?x16xf32>)
+    outs(%q[m, dv] : tensor<8x16xf32>)
+  return %o : tensor<8x16xf32>
+}

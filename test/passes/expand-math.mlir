@@ -1,0 +1,105 @@
+// RUN: gqa-opt %s --gqa-expand-math --split-input-file | FileCheck %s
+// RUN: gqa-opt %s --gqa-expand-math="has-scale has-bf16" --split-input-file | FileCheck %s --check-prefix=SCALE
+
+// 2^x = p(f) * 2^i with i = round(x) and f = x - i. Without an instruction for it, the scaling is two products with
+// powers of two, made from their bits; x is held in a range in which both are normal numbers. With the instruction only
+// the lower bound is needed. Comparisons are ordered, so NaN passes.
+// CHECK-LABEL: func @exp2
+// CHECK-SAME: %[[X:.*]]: vector<16xf32>
+// SCALE-LABEL: func @exp2
+// SCALE-SAME: %[[X:.*]]: vector<16xf32>
+func.func @exp2(%x: vector<16xf32>) -> vector<16xf32> {
+  // CHECK-DAG: %[[LOW:.*]] = arith.constant dense<-1.500000e+02>
+  // CHECK-DAG: %[[HIGH:.*]] = arith.constant dense<1.300000e+02>
+  // CHECK-DAG: %[[BIAS:.*]] = arith.constant dense<127>
+  // CHECK-DAG: %[[MANTISSA:.*]] = arith.constant dense<23>
+  // CHECK: %[[IS_LOW:.*]] = arith.cmpf olt, %[[X]], %[[LOW]]
+  // CHECK: %[[ABOVE:.*]] = arith.select %[[IS_LOW]], %[[LOW]], %[[X]]
+  // CHECK: %[[IS_HIGH:.*]] = arith.cmpf ogt, %[[ABOVE]], %[[HIGH]]
+  // CHECK: %[[HELD:.*]] = arith.select %[[IS_HIGH]], %[[HIGH]], %[[ABOVE]]
+  // CHECK: %[[WHOLE:.*]] = math.roundeven %[[HELD]]
+  // CHECK: %[[FRACTION:.*]] = arith.subf %[[HELD]], %[[WHOLE]]
+  // CHECK-COUNT-5: math.fma %{{.*}}, %[[FRACTION]], %{{.*}} : vector<16xf32>
+  // CHECK-NOT: math.fma
+  // CHECK: %[[EXPONENT:.*]] = arith.fptosi %[[WHOLE]] : vector<16xf32> to vector<16xi32>
+  // CHECK: %[[HALF:.*]] = arith.shrsi %[[EXPONENT]]
+  // CHECK: %[[REST:.*]] = arith.subi %[[EXPONENT]], %[[HALF]]
+  // CHECK: %[[BIASED:.*]] = arith.addi %[[HALF]], %[[BIAS]]
+  // CHECK: %[[BITS:.*]] = arith.shli %[[BIASED]], %[[MANTISSA]]
+  // CHECK: arith.bitcast %[[BITS]] : vector<16xi32> to vector<16xf32>
+  // CHECK: arith.mulf
+  // CHECK: arith.addi %[[REST]], %[[BIAS]]
+  // CHECK: arith.mulf
+
+  // SCALE: arith.cmpf olt
+  // SCALE-NOT: arith.cmpf ogt
+  // SCALE: %[[WHOLE:.*]] = math.roundeven
+  // SCALE: %[[EXPONENT:.*]] = arith.fptosi %[[WHOLE]]
+  // SCALE: llvm.call_intrinsic "llvm.ldexp"(%{{.*}}, %[[EXPONENT]]) : (vector<16xf32>, vector<16xi32>) -> vector<16xf32>
+  // SCALE-NOT: arith.mulf
+  // SCALE: return
+  %y = math.exp2 %x : vector<16xf32>
+  return %y : vector<16xf32>
+}
+
+// -----
+
+// exp(x) is 2^(x log2(e)), on scalars too.
+// CHECK-LABEL: func @exp
+// CHECK-SAME: %[[X:.*]]: f32
+// CHECK: %[[LOG2E:.*]] = arith.constant 1.442695{{.*}} : f32
+// CHECK: %[[SCALED:.*]] = arith.mulf %[[X]], %[[LOG2E]]
+// CHECK: arith.cmpf olt, %[[SCALED]]
+// CHECK-COUNT-5: math.fma {{.*}} : f32
+// CHECK-NOT: math.exp
+// SCALE-LABEL: func @exp
+func.func @exp(%x: f32) -> f32 {
+  %y = math.exp %x : f32
+  return %y : f32
+}
+
+// -----
+
+// tanh, log2 and log use upstream's approximations; sin and sqrt stay.
+// CHECK-LABEL: func @others
+// CHECK-NOT: math.{{tanh|log}}
+// CHECK-DAG: math.sin
+// CHECK-DAG: math.sqrt
+// CHECK-NOT: math.{{tanh|log}}
+// CHECK: return
+// SCALE-LABEL: func @others
+func.func @others(%x: vector<8xf32>) -> vector<8xf32> {
+  %a = math.tanh %x : vector<8xf32>
+  %b = math.log2 %a : vector<8xf32>
+  %c = math.log %b : vector<8xf32>
+  %d = math.sin %c : vector<8xf32>
+  %e = math.sqrt %d : vector<8xf32>
+  return %e : vector<8xf32>
+}
+
+// -----
+
+// Near miss: the polynomial is made for f32.
+// CHECK-LABEL: func @double
+// CHECK: math.exp2 %{{.*}} : f64
+// CHECK: math.exp %{{.*}} : f64
+// SCALE-LABEL: func @double
+func.func @double(%x: f64) -> f64 {
+  %y = math.exp2 %x : f64
+  %z = math.exp %y : f64
+  return %z : f64
+}
+
+// -----
+
+// A conversion to bf16 becomes operations on bits, unless the target has an instruction for it.
+// CHECK-LABEL: func @bf16
+// CHECK-NOT: arith.truncf
+// CHECK: arith.trunci {{.*}} : vector<8xi32> to vector<8xi16>
+// CHECK: arith.bitcast {{.*}} : vector<8xi16> to vector<8xbf16>
+// SCALE-LABEL: func @bf16
+// SCALE-NEXT: arith.truncf {{.*}} : vector<8xf32> to vector<8xbf16>
+func.func @bf16(%x: vector<8xf32>) -> vector<8xbf16> {
+  %y = arith.truncf %x : vector<8xf32> to vector<8xbf16>
+  return %y : vector<8xbf16>
+}
