@@ -1,0 +1,28 @@
+#ifndef GQA_TEST_FUZZ_RANDOMPROBLEM_H
+#define GQA_TEST_FUZZ_RANDOMPROBLEM_H
+
+#include "test/fuzz/Random.h"
+#include "tools/AttentionProblem.h"
+
+#include <set>
+
+namespace gqa {
+
+/// A function to compile: the extents of its dynamic dimensions are drawn anew for each call.
+struct FuzzFunction {
+  AttentionProblem problem;
+  std::set<Dim> dynamicDims;
+};
+
+/// Draws head counts, head dims, lengths, options, layouts and element types.
+FuzzFunction makeRandomFunction(Random &random);
+
+/// The problem of one call.
+AttentionProblem makeRandomCall(const FuzzFunction &function, Random &random);
+
+/// One line that says everything about a problem but its data.
+std::string describe(const AttentionProblem &problem, const std::set<Dim> &dynamicDims);
+
+} // namespace gqa
+
+#endif // GQA_TEST_FUZZ_RANDOMPROBLEM_H
