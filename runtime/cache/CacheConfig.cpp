@@ -5,12 +5,13 @@
 
 namespace gqa::cache {
 
-// Extents above these are mistakes, and below them no product of a config overflows int64_t.
+// Extents above these are mistakes. Below them the slots of a sequence and the blocks of a layer fit int32_t, as tables
+// and lengths of batches have it, and no product of a config overflows int64_t.
 constexpr int64_t kMaxExtent = int64_t(1) << 16;
-constexpr int64_t kMaxTokens = int64_t(1) << 36;
+constexpr int64_t kMaxTokens = int64_t(1) << 30;
 constexpr int64_t kMaxSequences = int64_t(1) << 20;
 constexpr int64_t kMaxPageSize = 256;
-constexpr int64_t kMaxArenaBytes = int64_t(1) << 52;
+constexpr int64_t kMaxArenaGiB = int64_t(1) << 22;
 
 Allocator Allocator::getDefault() {
   return {[](void *, int64_t bytes, int64_t alignment) {
@@ -77,14 +78,13 @@ public:
     if (!message.empty())
       return;
     int64_t blocks = config.getNumBlocks(layer);
-    range(where + "number of blocks", blocks, 1, INT32_MAX - 1);
     int64_t tokens = layer.getSlotMap(config.pageSize).blockTokens;
-    // In double, as the product of four may overflow.
-    double bytes = static_cast<double>(blocks) * static_cast<double>(tokens) * static_cast<double>(layer.numKvHeads) *
-                   4.0 * static_cast<double>(std::max(layer.keyDim, layer.valueDim));
-    if (bytes > static_cast<double>(kMaxArenaBytes))
-      complain(where + "needs up to " + std::to_string(bytes) + " bytes for keys, more than " +
-               std::to_string(kMaxArenaBytes));
+    // In double, as the product may overflow.
+    double bytes = static_cast<double>(blocks * tokens) * static_cast<double>(layer.numKvHeads) *
+                   static_cast<double>(std::max(layer.keyDim, layer.valueDim)) * sizeof(float);
+    if (bytes > kMaxArenaGiB * 0x1p30)
+      complain(where + "needs up to " + std::to_string(static_cast<int64_t>(bytes / 0x1p30)) +
+               " GiB for keys or values, more than " + std::to_string(kMaxArenaGiB));
   }
 
   void complain(const std::string &text) {

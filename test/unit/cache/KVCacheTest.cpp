@@ -336,7 +336,7 @@ TEST(CacheConfig, NamesWhatIsWrong) {
   EXPECT_EQ(message([](auto &config, auto &) { config.maxSequences = 0; }),
             "max sequences must be from 1 to 1048576, got 0");
   EXPECT_EQ(message([](auto &config, auto &) { config.maxTokens = -5; }),
-            "max tokens must be from 1 to 68719476736, got -5");
+            "max tokens must be from 1 to 1073741824, got -5");
   EXPECT_EQ(message([](auto &, auto &layer) { layer.numKvHeads = 0; }),
             "layer 0: K/V heads must be from 1 to 65536, got 0");
   EXPECT_EQ(message([](auto &, auto &layer) { layer.valueDim = int64_t(1) << 60; }),
@@ -346,15 +346,18 @@ TEST(CacheConfig, NamesWhatIsWrong) {
   EXPECT_EQ(message([](auto &, auto &layer) { layer.valueType = ElementType::I4; }),
             "layer 0: value dim must be even for i4, got 3");
   EXPECT_EQ(message([](auto &, auto &layer) { layer.storage = StorageKind::Contiguous; }),
-            "layer 0: capacity must be from 1 to 68719476736, got 0");
+            "layer 0: capacity must be from 1 to 1073741824, got 0");
   EXPECT_EQ(message([](auto &, auto &layer) { layer.storage = StorageKind::Ring; }),
-            "layer 0: window must be from 1 to 68719476736, got 0");
+            "layer 0: window must be from 1 to 1073741824, got 0");
   EXPECT_EQ(message([](auto &, auto &layer) { layer.keyChannelScales = {1}; }),
             "layer 0: keys of type f32 take no channel scales");
   EXPECT_EQ(message([](auto &, auto &layer) { layer.rotary.dim = 8; }),
             "layer 0: rotary dim must be even and at most the key dim (4), got 8");
-  EXPECT_EQ(message([](auto &config, auto &) { config.maxTokens = int64_t(1) << 36; }),
-            "layer 0: number of blocks must be from 1 to 2147483646, got 17179869184");
+  EXPECT_EQ(message([](auto &config, auto &layer) {
+              config.maxTokens = int64_t(1) << 30;
+              layer.numKvHeads = layer.keyDim = int64_t(1) << 16;
+            }),
+            "layer 0: needs up to 17179869184 GiB for keys or values, more than 4194304");
 }
 
 TEST(CacheConfig, ChannelScalesFitTheHeads) {
