@@ -1,0 +1,117 @@
+// RUN: gqa-opt %s --split-input-file --gqa-vectorize-tiles --canonicalize --cse | FileCheck %s
+
+// A register block of scores: its accumulators become a vector that the reduction loop carries, read and written once,
+// outside. Operands of half types are read as they lie and widened in registers.
+#key = affine_map<(n, m, dqk) -> (n, dqk)>
+#query = affine_map<(n, m, dqk) -> (dqk, m)>
+#score = affine_map<(n, m, dqk) -> (n, m)>
+// CHECK-LABEL: func @scores
+// CHECK-SAME: %[[K:[a-z0-9]*]]: tensor<4x16xf16>, %[[Q:[a-z0-9]*]]: tensor<16x64xf32>, %[[INIT:[a-z0-9]*]]: tensor<4x64xf32>
+func.func @scores(%k: tensor<4x16xf16>, %q: tensor<16x64xf32>, %init: tensor<4x64xf32>) -> tensor<4x64xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c16 = arith.constant 16 : index
+  // CHECK: %[[START:.*]] = vector.transfer_read %[[INIT]]{{.*}} vector<4x64xf32>
+  // CHECK: %[[SUMS:.*]] = scf.for %[[D:.*]] = {{.*}} iter_args(%[[ACC:.*]] = %[[START]]) -> (vector<4x64xf32>)
+  // CHECK-NOT: tensor.
+  // CHECK: %[[NARROW:.*]] = vector.transfer_read %[[K]][%{{.*}}, %[[D]]]{{.*}} vector<4x1xf16>
+  // CHECK: %[[COLUMN:.*]] = arith.extf %[[NARROW]] : vector<4x1xf16> to vector<4x1xf32>
+  // CHECK: %[[READ:.*]] = vector.transfer_read %[[Q]][%[[D]], %{{.*}}]{{.*}} vector<64xf32>
+  // CHECK: %[[ROW:.*]] = vector.broadcast %[[READ]] : vector<64xf32> to vector<1x64xf32>
+  // CHECK: %[[NEXT:.*]] = vector.contract {{.*}} %[[COLUMN]], %[[ROW]], %[[ACC]]
+  // CHECK: scf.yield %[[NEXT]]
+  // CHECK: vector.transfer_write %[[SUMS]], %[[INIT]]
+  %r = scf.for %d = %c0 to %c16 step %c1 iter_args(%acc = %init) -> (tensor<4x64xf32>) {
+    %column = tensor.extract_slice %k[0, %d] [4, 1] [1, 1] : tensor<4x16xf16> to tensor<4x1xf16>
+    %row = tensor.extract_slice %q[%d, 0] [1, 64] [1, 1] : tensor<16x64xf32> to tensor<1x64xf32>
+    %s = linalg.generic {indexing_maps = [#key, #query, #score], iterator_types = ["parallel", "parallel", "reduction"]}
+        ins(%column, %row : tensor<4x1xf16>, tensor<1x64xf32>) outs(%acc : tensor<4x64xf32>) {
+    ^bb0(%a: f16, %b: f32, %c: f32):
+      %wide = arith.extf %a : f16 to f32
+      %product = arith.mulf %wide, %b : f32
+      %sum = arith.addf %c, %product : f32
+      linalg.yield %sum : f32
+    } -> tensor<4x64xf32>
+    scf.yield %s : tensor<4x64xf32>
+  }
+  return %r : tensor<4x64xf32>
+}
+
+// -----
+
+// One step of dot products along the lanes: each pair of a row and a column is one multiply-add of vectors.
+#query = affine_map<(m, n, lane, step) -> (m, step, lane)>
+#key = affine_map<(m, n, lane, step) -> (n, step, lane)>
+#partial = affine_map<(m, n, lane, step) -> (m, n, lane)>
+// CHECK-LABEL: func @lane_product
+// CHECK: %[[ROWS:.*]] = vector.broadcast %{{.*}} : vector<4x1x16xf32> to vector<4x4x16xf32>
+// CHECK: %[[COLUMNS:.*]] = vector.broadcast %{{.*}} : vector<4x16xf32> to vector<4x4x16xf32>
+// CHECK: math.fma %[[ROWS]], %[[COLUMNS]], %{{.*}} : vector<4x4x16xf32>
+func.func @lane_product(%q: tensor<4x1x16xf32>, %k: tensor<4x1x16xf32>, %acc: tensor<4x4x16xf32>) -> tensor<4x4x16xf32> {
+  %p = linalg.generic {indexing_maps = [#query, #key, #partial],
+                       iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%q, %k : tensor<4x1x16xf32>, tensor<4x1x16xf32>) outs(%acc : tensor<4x4x16xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %product = arith.mulf %a, %b : f32
+    %sum = arith.addf %c, %product : f32
+    linalg.yield %sum : f32
+  } -> tensor<4x4x16xf32>
+  return %p : tensor<4x4x16xf32>
+}
+
+// -----
+
+// The sums of 4 x 4 vectors of 16 lanes form a square, which is transposed; then its 16 columns are added in 15 vertical
+// operations, and a last one adds the start.
+// CHECK-LABEL: func @lane_sums
+// CHECK: %[[SQUARE:.*]] = vector.shape_cast %{{.*}} : vector<4x4x16xf32> to vector<16x16xf32>
+// CHECK: vector.transpose %[[SQUARE]], [1, 0]
+// CHECK-COUNT-15: arith.addf {{.*}} : vector<16xf32>
+// CHECK-NOT: vector.reduction
+// CHECK: arith.addf {{.*}} : vector<4x4xf32>
+func.func @lane_sums(%p: tensor<4x4x16xf32>, %init: tensor<4x4xf32>) -> tensor<4x4xf32> {
+  %s = linalg.reduce { arith.addf } ins(%p : tensor<4x4x16xf32>) outs(%init : tensor<4x4xf32>) dimensions = [2]
+  return %s : tensor<4x4xf32>
+}
+
+// -----
+
+// A row's maximum: halves are compared down to 16 lanes, then one horizontal operation includes the old value.
+// CHECK-LABEL: func @row_maximum
+// CHECK: arith.maxnumf {{.*}} : vector<32xf32>
+// CHECK: %[[LAST:.*]] = arith.maxnumf {{.*}} : vector<16xf32>
+// CHECK: %[[OLD:.*]] = vector.extract
+// CHECK: vector.reduction <maxnumf>, %[[LAST]], %[[OLD]] {{.*}} : vector<16xf32> into f32
+func.func @row_maximum(%x: tensor<1x64xf32>, %old: tensor<1xf32>) -> tensor<1xf32> {
+  %m = linalg.reduce { arith.maxnumf } ins(%x : tensor<1x64xf32>) outs(%old : tensor<1xf32>) dimensions = [1]
+  return %m : tensor<1xf32>
+}
+
+// -----
+
+// A square of a transposition is one transposing read. An elementwise row has the maths on vectors.
+// CHECK-LABEL: func @others
+// CHECK: vector.transfer_read {{.*}} permutation_map = #{{.*}}} : tensor<16x16xf32>, vector<16x16xf32>
+// CHECK: math.exp2 %{{.*}} : vector<64xf32>
+func.func @others(%x: tensor<16x16xf32>, %y: tensor<1x64xf32>) -> (tensor<16x16xf32>, tensor<1x64xf32>) {
+  %empty = tensor.empty() : tensor<16x16xf32>
+  %t = linalg.transpose ins(%x : tensor<16x16xf32>) outs(%empty : tensor<16x16xf32>) permutation = [1, 0]
+  %e = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      outs(%y : tensor<1x64xf32>) {
+  ^bb0(%a: f32):
+    %p = math.exp2 %a : f32
+    linalg.yield %p : f32
+  } -> tensor<1x64xf32>
+  return %t, %e : tensor<16x16xf32>, tensor<1x64xf32>
+}
+
+// -----
+
+// Near miss: a dynamic shape is no tile.
+// CHECK-LABEL: func @dynamic
+// CHECK: linalg.exp
+// CHECK-NOT: vector
+func.func @dynamic(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  %e = linalg.exp ins(%x : tensor<?x64xf32>) outs(%x : tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %e : tensor<?x64xf32>
+}
