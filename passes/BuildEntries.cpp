@@ -136,6 +136,15 @@ LogicalResult verifySignature(func::FuncOp function) {
                  succeeded(check(function.getResultTypes(), "result", /*allowScalars=*/true)));
 }
 
+/// Only entries know the host, so all code that they run must be inside: calls were inlined, if that was possible.
+LogicalResult verifyNoCalls(func::FuncOp function) {
+  WalkResult result = function.walk([](func::CallOp call) {
+    call.emitOpError() << "calls '" << call.getCallee() << "', which cannot be inlined into the artifact's entry";
+    return WalkResult::interrupt();
+  });
+  return failure(result.wasInterrupted());
+}
+
 /// i1 in memory is a byte.
 Type getMemoryElement(Type type) { return type.isInteger(1) ? IntegerType::get(type.getContext(), 8) : type; }
 
@@ -293,7 +302,7 @@ struct BuildEntries : impl::BuildEntriesBase<BuildEntries> {
     for (func::FuncOp function : functions) {
       if (!isEntry(function))
         continue;
-      if (failed(verifySignature(function)))
+      if (failed(verifySignature(function)) || failed(verifyNoCalls(function)))
         return signalPassFailure();
       entries.push_back(describeEntry(function));
       buildShapeFunction(builder, function);

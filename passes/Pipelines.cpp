@@ -119,7 +119,9 @@ void buildLLVM(OpPassManager &manager, const Target &target) {
 
 /// What frontends emit as calls and TOSA becomes one function of linalg on tensors.
 static void buildImport(OpPassManager &manager) {
+  // What is inlined everywhere is dead, and so are private functions that nothing calls: they have no host to run on.
   manager.addPass(createInlinerPass());
+  manager.addPass(createSymbolDCEPass());
   manager.addPass(createSymbolDCEPass());
   manager.addNestedPass<func::FuncOp>(tosa::createTosaToLinalgNamed());
   manager.addNestedPass<func::FuncOp>(tosa::createTosaToLinalg());
