@@ -122,11 +122,10 @@ static void buildImport(OpPassManager &manager) {
   // What is inlined everywhere is dead, and so are private functions that nothing calls: they have no host to run on.
   manager.addPass(createInlinerPass());
   manager.addPass(createSymbolDCEPass());
-  manager.addPass(createSymbolDCEPass());
   manager.addNestedPass<func::FuncOp>(tosa::createTosaToLinalgNamed());
   manager.addNestedPass<func::FuncOp>(tosa::createTosaToLinalg());
   manager.addNestedPass<func::FuncOp>(createTosaToArithPass(TosaToArithPassOptions{/*includeApplyRescale=*/true,
-                                                                                    /*use32Bit=*/false}));
+                                                                                   /*use32Bit=*/false}));
   manager.addNestedPass<func::FuncOp>(createTosaToTensorPass());
   addCleanUp(manager);
 }

@@ -103,3 +103,29 @@ func.func @not_tiled(%q: tensor<8x16xf32>, %k: tensor<?x16xf32>) -> tensor<8x16x
     outs(%q[m, dv] : tensor<8x16xf32>)
   return %o : tensor<8x16xf32>
 }
+
+// -----
+
+// Products of pairs of bf16: the halves of a pair come to stand side by side, in the query and the weights behind the
+// lanes. Nothing is widened beforehand, so the scores are scaled afterwards, in f32.
+// CHECK-LABEL: func @pairs
+// CHECK-SAME: %[[Q:[a-z0-9]*]]: tensor<16x16xbf16>, %[[K:[a-z0-9]*]]: tensor<8x16xbf16>
+func.func @pairs(%q: tensor<16x16xbf16>, %k: tensor<8x16xbf16>, %v: tensor<8x16xbf16>, %acc: tensor<16x16xf32>,
+                 %max: tensor<16xf32>, %sum: tensor<16xf32>) -> (tensor<16x16xf32>, tensor<16xf32>, tensor<16xf32>) {
+  // CHECK-DAG: %[[FACTOR:.*]] = arith.constant 0.36067{{.*}} : f32
+  // CHECK: %[[HALVES:.*]] = tensor.expand_shape %[[Q]] {{\[}}[0], [1, 2]] output_shape [16, 8, 2]
+  // CHECK: %[[QP:.*]] = linalg.generic {{.*}} ins(%[[HALVES]] : {{.*}}) outs(%{{.*}} : tensor<8x16x2xbf16>)
+  // CHECK: %[[KP:.*]] = tensor.expand_shape %[[K]] {{\[}}[0], [1, 2]] output_shape [8, 8, 2]
+  // CHECK: %[[S:.*]] = linalg.generic {{.*}} ["parallel", "parallel", "reduction", "reduction"]}
+  // CHECK-SAME: ins(%[[KP]], %[[QP]] : tensor<8x8x2xbf16>, tensor<8x16x2xbf16>) outs(%{{.*}} : tensor<8x16xf32>)
+  // CHECK: linalg.generic {{.*}} outs(%[[S]] : tensor<8x16xf32>)
+  // CHECK: arith.mulf %{{.*}}, %[[FACTOR]]
+  // CHECK: %[[P:.*]] = linalg.generic {{.*}} ins(%{{.*}} : tensor<4x2x16xf32>) outs(%{{.*}} : tensor<4x16x2xbf16>)
+  // CHECK: arith.truncf
+  // CHECK: linalg.generic {{.*}} ["parallel", "parallel", "reduction", "reduction"]}
+  // CHECK-SAME: ins(%{{.*}}, %[[P]] : tensor<4x16x2xbf16>, tensor<4x16x2xbf16>) outs(%{{.*}} : tensor<16x16xf32>)
+  %x, %y, %z = gqa.online_attention scale 0.25 dot
+    query(%q[m, dqk] : tensor<16x16xbf16>) key(%k[n, dqk] : tensor<8x16xbf16>) value(%v[n, dv] : tensor<8x16xbf16>)
+    outs(%acc[dv, m] : tensor<16x16xf32>, %max[m] : tensor<16xf32>, %sum[m] : tensor<16xf32>)
+  return %x, %y, %z : tensor<16x16xf32>, tensor<16xf32>, tensor<16xf32>
+}

@@ -115,3 +115,28 @@ func.func @dynamic(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
   %e = linalg.exp ins(%x : tensor<?x64xf32>) outs(%x : tensor<?x64xf32>) -> tensor<?x64xf32>
   return %e : tensor<?x64xf32>
 }
+
+// -----
+
+// One pair of bf16 for each of 2 rows and 16 lanes: two dot-product instructions.
+#key = affine_map<(n, m, pair, half) -> (n, pair, half)>
+#query = affine_map<(n, m, pair, half) -> (pair, m, half)>
+#score = affine_map<(n, m, pair, half) -> (n, m)>
+// CHECK-LABEL: func @pairs
+// CHECK-COUNT-2: x86vector.avx512.dot %{{.*}}, %{{.*}}, %{{.*}} : vector<32xbf16> -> vector<16xf32>
+// CHECK-NOT: x86vector.avx512.dot
+// CHECK-NOT: arith.mulf
+// CHECK: return
+func.func @pairs(%k: tensor<2x1x2xbf16>, %q: tensor<1x16x2xbf16>, %init: tensor<2x16xf32>) -> tensor<2x16xf32> {
+  %s = linalg.generic {indexing_maps = [#key, #query, #score],
+                       iterator_types = ["parallel", "parallel", "reduction", "reduction"]}
+      ins(%k, %q : tensor<2x1x2xbf16>, tensor<1x16x2xbf16>) outs(%init : tensor<2x16xf32>) {
+  ^bb0(%a: bf16, %b: bf16, %c: f32):
+    %wide_a = arith.extf %a : bf16 to f32
+    %wide_b = arith.extf %b : bf16 to f32
+    %product = arith.mulf %wide_a, %wide_b : f32
+    %sum = arith.addf %c, %product : f32
+    linalg.yield %sum : f32
+  } -> tensor<2x16xf32>
+  return %s : tensor<2x16xf32>
+}
