@@ -49,6 +49,11 @@ private:
     bool isShort = !ShapedType::isDynamic(rows) && group * rows <= kVectorsPerTile * vector;
     int64_t g = isShort ? group : largestPowerOfTwoFactor(group, kVectorsPerTile);
     int64_t m = isShort ? std::max<int64_t>(rows, 1) : kVectorsPerTile * vector / g;
+    // Fewer query positions than that: heads fill the tile.
+    if (!ShapedType::isDynamic(rows) && rows < m) {
+      m = std::max<int64_t>(rows, 1);
+      g = std::min(group, kVectorsPerTile * vector / m);
+    }
     if (tileG)
       g = tileG;
     if (tileM)

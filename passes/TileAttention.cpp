@@ -124,7 +124,7 @@ private:
 
   TileRange clampedRange(OpFoldResult offset, OpFoldResult extent, int64_t tile) {
     std::optional<int64_t> constant = getConstantIntValue(extent);
-    if (constant && *constant % tile == 0)
+    if (tile == 1 || (constant && *constant % tile == 0))
       return {offset, math.constant(tile), tile};
     return {offset, math.min(math.constant(tile), math.sub(extent, offset)), tile};
   }
@@ -302,8 +302,8 @@ private:
 
   /// The task's part of `operand`, in the order of `dims`, padded with zeros to the tile's extents.
   MappedTensor loadTile(MappedTensor operand, ArrayRef<Dim> dims) {
-    SmallVector<OpFoldResult> offsets, sizes, strides;
-    SmallVector<int64_t> staticSizes, padded;
+    SmallVector<OpFoldResult> offsets, sizes, strides, keptSizes;
+    SmallVector<int64_t> padded;
     SmallVector<Dim> kept;
     bool needsPadding = false;
     for (Dim dim : getDims(operand.map)) {
@@ -313,28 +313,56 @@ private:
       strides.push_back(math.constant(1));
       if (!llvm::is_contained(dims, dim))
         continue;
-      std::optional<int64_t> constant = getConstantIntValue(part.size);
       kept.push_back(dim);
-      staticSizes.push_back(constant.value_or(ShapedType::kDynamic));
+      keptSizes.push_back(part.size);
       padded.push_back(part.extent);
-      needsPadding |= constant != part.extent;
+      needsPadding |= getConstantIntValue(part.size) != part.extent;
     }
     Type elementType = cast<RankedTensorType>(operand.tensor.getType()).getElementType();
-    auto type = RankedTensorType::get(staticSizes, elementType);
+    auto type = RankedTensorType::get(dropUnits(keptSizes), elementType);
     Value tile = tensor::ExtractSliceOp::create(b, loc, type, operand.tensor, offsets, sizes, strides);
-    if (needsPadding)
-      tile = pad(tile, padded);
+    tile = needsPadding ? padTo(tile, keptSizes, padded) : restoreUnits(tile, padded);
     return transpose({tile, dimsMap(kept)}, dims);
   }
 
   /// `tile` in the lower corner of a tensor of zeros.
-  Value pad(Value tile, ArrayRef<int64_t> extents) {
+  Value pad(Value tile, ArrayRef<int64_t> extents) { return padTo(tile, tensor::getMixedSizes(b, loc, tile), extents); }
+
+  /// `tile` has `sizes`, of which static 1s may have been dropped.
+  Value padTo(Value tile, ArrayRef<OpFoldResult> sizes, ArrayRef<int64_t> extents) {
     Type elementType = cast<RankedTensorType>(tile.getType()).getElementType();
     Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(elementType));
     Value empty = tensor::EmptyOp::create(b, loc, extents, elementType);
     Value zeros = linalg::FillOp::create(b, loc, zero, empty).getResult(0);
     SmallVector<OpFoldResult> offsets(extents.size(), math.constant(0)), strides(extents.size(), math.constant(1));
-    return tensor::InsertSliceOp::create(b, loc, tile, zeros, offsets, tensor::getMixedSizes(b, loc, tile), strides);
+    return tensor::InsertSliceOp::create(b, loc, tile, zeros, offsets, sizes, strides);
+  }
+
+  /// The sizes that a slice keeps: all but static 1s. Dropping some of several unit dimensions would leave open which,
+  /// and memref.subview can tell them apart only by strides that are not known.
+  static SmallVector<int64_t> dropUnits(ArrayRef<OpFoldResult> sizes) {
+    SmallVector<int64_t> kept;
+    for (OpFoldResult size : sizes)
+      if (std::optional<int64_t> constant = getConstantIntValue(size); constant != 1)
+        kept.push_back(constant.value_or(ShapedType::kDynamic));
+    return kept;
+  }
+
+  /// Gives a tile without unit dimensions its static `extents` back.
+  Value restoreUnits(Value tile, ArrayRef<int64_t> extents) {
+    auto type = cast<RankedTensorType>(tile.getType());
+    if (type.getRank() == static_cast<int64_t>(extents.size()))
+      return tile;
+    auto full = RankedTensorType::get(extents, type.getElementType());
+    SmallVector<ReassociationIndices> groups(type.getRank());
+    int64_t group = -1;
+    for (auto [i, extent] : llvm::enumerate(extents)) {
+      if (extent != 1)
+        ++group;
+      if (!groups.empty())
+        groups[std::max<int64_t>(group, 0)].push_back(static_cast<int64_t>(i));
+    }
+    return tensor::ExpandShapeOp::create(b, loc, full, tile, groups);
   }
 
   /// `tile` with its dimensions in the order of `dims`, broadcast along those that it does not have.
@@ -448,7 +476,9 @@ private:
       }
     }
     SmallVector<OpFoldResult> strides(offsets.size(), math.constant(1)), innerStrides(kept.size(), math.constant(1));
-    Value valid = tensor::ExtractSliceOp::create(b, loc, ordered, innerOffsets, innerSizes, innerStrides);
+    Type elementType = cast<RankedTensorType>(ordered.getType()).getElementType();
+    auto type = RankedTensorType::get(dropUnits(innerSizes), elementType);
+    Value valid = tensor::ExtractSliceOp::create(b, loc, type, ordered, innerOffsets, innerSizes, innerStrides);
     insertions.push_back(
         [=] { tensor::ParallelInsertSliceOp::create(b, loc, valid, destination, offsets, sizes, strides); });
   }
