@@ -8,6 +8,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "llvm/ADT/StringExtras.h"
 
 namespace mlir::gqa {
 #define GEN_PASS_DEF_VERIFYNOKVEXPANSION
@@ -52,10 +53,10 @@ LogicalResult verifyOperand(AttentionOp op, StringRef name, Value operand) {
 }
 
 /// Whether a buffer of `type` has the extents of a score matrix [b, hkv, g, m, n], whatever their order and however
-/// the parallel ones are merged: both m and n, and as many elements.
-bool isScoreMatrix(MemRefType type, ArrayRef<int64_t> scores) {
+/// the parallel ones are merged: both m and n, and as many elements. One row or one key makes no matrix.
+bool isScoreMatrix(ArrayRef<int64_t> extents, ArrayRef<int64_t> scores) {
   int64_t rows = scores[3], keys = scores[4];
-  SmallVector<int64_t> rest(type.getShape());
+  SmallVector<int64_t> rest(extents);
   for (int64_t extent : {rows, keys}) {
     auto *it = llvm::find(rest, extent);
     if (it == rest.end())
@@ -68,7 +69,30 @@ bool isScoreMatrix(MemRefType type, ArrayRef<int64_t> scores) {
       product *= ShapedType::isDynamic(extent) ? 1 : extent;
     return product;
   };
-  return count(rest) >= count(scores.take_front(3)) && rows != 1;
+  ArrayRef<int64_t> heads = scores.take_front(3);
+  bool hasDynamicOnes = llvm::count(rest, ShapedType::kDynamic) >= llvm::count(heads, ShapedType::kDynamic);
+  return hasDynamicOnes && count(rest) >= count(heads) && rows != 1 && keys != 1;
+}
+
+std::string printExtents(ArrayRef<int64_t> extents) {
+  return llvm::join(
+      llvm::map_range(extents,
+                      [](int64_t extent) { return ShapedType::isDynamic(extent) ? "?" : std::to_string(extent); }),
+      ", ");
+}
+
+/// The extents of a buffer. Dynamic ones that are computed, such as a number of key ranges, are no extent of a tensor
+/// and count as 1.
+SmallVector<int64_t> getTensorExtents(Operation *alloc) {
+  SmallVector<int64_t> extents(cast<MemRefType>(alloc->getResult(0).getType()).getShape());
+  auto size = alloc->operand_begin();
+  for (int64_t &extent : extents)
+    if (ShapedType::isDynamic(extent)) {
+      Operation *producer = (*size++).getDefiningOp();
+      if (producer && !isa<memref::DimOp>(producer))
+        extent = 1;
+    }
+  return extents;
 }
 
 struct VerifyNoKVExpansion : impl::VerifyNoKVExpansionBase<VerifyNoKVExpansion> {
@@ -95,9 +119,9 @@ private:
         return WalkResult::advance();
       auto type = cast<MemRefType>(op->getResult(0).getType());
       for (auto scores : shapes.getAsRange<DenseI64ArrayAttr>())
-        if (isScoreMatrix(type, scores.asArrayRef())) {
-          op->emitOpError() << "a buffer of type " << type << " holds a full score matrix of shape ["
-                            << scores.asArrayRef() << "]";
+        if (isScoreMatrix(getTensorExtents(op), scores.asArrayRef())) {
+          op->emitOpError() << "a buffer of type " << type << " holds a full score matrix of " << "shape ["
+                            << printExtents(scores.asArrayRef()) << "]";
           return WalkResult::interrupt();
         }
       return WalkResult::advance();

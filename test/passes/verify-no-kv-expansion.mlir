@@ -61,3 +61,24 @@ func.func @tile() attributes {gqa.score_shapes = [array<i64: 1, 1, 1, 64, 64>]} 
   }
   return
 }
+
+// -----
+
+// Rows and a number of key ranges, which is computed, are no rows by keys.
+func.func @computed(%b: index, %k: memref<?x64xf32>)
+    attributes {gqa.score_shapes = [array<i64: -9223372036854775808, 3, 4, 5, -9223372036854775808>]} {
+  %c0 = arith.constant 0 : index
+  %c512 = arith.constant 512 : index
+  %n = memref.dim %k, %c0 : memref<?x64xf32>
+  %splits = arith.ceildivui %n, %c512 : index
+  %s = memref.alloc(%b, %splits) : memref<?x3x4x?x8x5xf32>
+  return
+}
+
+// -----
+
+// The scores of one key are no more than the rows.
+func.func @one_key() attributes {gqa.score_shapes = [array<i64: 1, 1, 1, 8, 1>]} {
+  %s = memref.alloc() : memref<8x1x45xf16>
+  return
+}
