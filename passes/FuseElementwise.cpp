@@ -38,7 +38,7 @@ bool shouldFuse(OpOperand *operand) {
 
 struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
   void runOnOperation() override {
-    if (failed(generalize()))
+    if (failed(decomposeSoftmax()) || failed(generalize()))
       return signalPassFailure();
     RewritePatternSet patterns(&getContext());
     linalg::populateElementwiseOpsFusionPatterns(patterns, shouldFuse);
@@ -48,6 +48,24 @@ struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
   }
 
 private:
+  /// linalg.softmax as the ops that it stands for.
+  LogicalResult decomposeSoftmax() {
+    IRRewriter rewriter(&getContext());
+    WalkResult result = getOperation().walk([&](linalg::SoftmaxOp op) {
+      if (!op.hasPureTensorSemantics())
+        return WalkResult::advance();
+      rewriter.setInsertionPoint(op);
+      FailureOr<SmallVector<Value>> values = op.decomposeOperation(rewriter);
+      if (failed(values)) {
+        op.emitOpError() << "cannot be decomposed";
+        return WalkResult::interrupt();
+      }
+      rewriter.replaceOp(op, *values);
+      return WalkResult::advance();
+    });
+    return failure(result.wasInterrupted());
+  }
+
   /// Named ops as linalg.generic, but for fills and contractions.
   LogicalResult generalize() {
     SmallVector<linalg::LinalgOp> named;

@@ -85,7 +85,8 @@ def VectorizeTiles : Pass<"gqa-vectorize-tiles", "::mlir::func::FuncOp"> {
   let summary = "turn register blocks into vector operations and keep accumulators in registers";
   let description = [{
     Vectorises linalg ops of static shape on tensors, folds tensor subsets into vector transfers, forms contractions,
-    and hoists the accumulators of reduction loops out of them.
+    and hoists the accumulators of reduction loops out of them. Ops that have no vector form, such as a search for the
+    index of a maximum, stay as they are; `gqa-expand-copies` makes loops of them.
   }];
   let dependentDialects = ["arith::ArithDialect", "math::MathDialect", "vector::VectorDialect",
                            "x86vector::X86VectorDialect"];
@@ -198,8 +199,9 @@ def TileContractions : Pass<"gqa-tile-contractions", "::mlir::func::FuncOp"> {
 def FuseElementwise : Pass<"gqa-fuse-elementwise", "::mlir::func::FuncOp"> {
   let summary = "chains of elementwise ops become one op";
   let description = [{
-    Named elementwise ops are generalised, then each producer goes into its only consumer. Contractions stay as they are,
-    and what is costly is not repeated: a reciprocal of a row is not computed again for each of its elements.
+    `linalg.softmax` is spelled out and named elementwise ops are generalised, then each producer goes into its only
+    consumer. Contractions stay as they are, and what is costly is not repeated: a reciprocal of a row is not computed
+    again for each of its elements.
   }];
 }
 

@@ -67,6 +67,8 @@ void buildBufferize(OpPassManager &manager) {
   manager.addPass(bufferization::createEmptyTensorToAllocTensorPass());
   bufferization::OneShotBufferizePassOptions options;
   options.bufferizeFunctionBoundaries = true;
+  // Loops of the input may carry tensors that each iteration makes anew. Ours update in place.
+  options.allowReturnAllocsFromLoops = true;
   options.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
   manager.addPass(bufferization::createOneShotBufferizePass(options));
   addCleanUp(manager);
@@ -104,6 +106,8 @@ void buildLLVM(OpPassManager &manager, const Target &target) {
   manager.addPass(createConvertVectorToLLVMPass(vectors));
   manager.addPass(createConvertMathToLLVMPass());
   manager.addPass(createConvertMathToLibmPass());
+  // Functions of libm are called element by element, so there are vectors to take apart once more.
+  manager.addPass(createConvertVectorToLLVMPass(vectors));
   manager.addPass(createUBToLLVMConversionPass());
   manager.addPass(createArithToLLVMConversionPass());
   manager.addPass(createConvertIndexToLLVMPass());

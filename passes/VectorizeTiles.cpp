@@ -253,6 +253,9 @@ private:
         rewriter.replaceOp(op, vectorizeRowReduction(rewriter, op, *kind));
         continue;
       }
+      // Windows and searches have no vector form; gqa-expand-copies makes loops of them.
+      if (failed(linalg::vectorizeOpPrecondition(op)))
+        continue;
       FailureOr<linalg::VectorizationResult> result = linalg::vectorize(rewriter, op);
       if (failed(result))
         return op.emitOpError() << "cannot be vectorised";

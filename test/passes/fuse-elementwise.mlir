@@ -43,3 +43,17 @@ func.func @broadcast(%x: tensor<8x8xf32>, %row: tensor<8xf32>, %e: tensor<8xf32>
   } -> tensor<8x8xf32>
   return %r : tensor<8x8xf32>
 }
+
+// -----
+
+// A softmax is spelled out: maximum, exponentials, sum, quotient.
+// CHECK-LABEL: func @softmax
+// CHECK-NOT: linalg.softmax
+// CHECK: arith.maxnumf
+// CHECK: math.exp
+// CHECK: arith.addf
+// CHECK: arith.divf
+func.func @softmax(%x: tensor<?x37xf32>, %out: tensor<?x37xf32>) -> tensor<?x37xf32> {
+  %r = linalg.softmax dimension(1) ins(%x : tensor<?x37xf32>) outs(%out : tensor<?x37xf32>) -> tensor<?x37xf32>
+  return %r : tensor<?x37xf32>
+}

@@ -140,3 +140,26 @@ func.func @pairs(%k: tensor<2x1x2xbf16>, %q: tensor<1x16x2xbf16>, %init: tensor<
   } -> tensor<2x16xf32>
   return %s : tensor<2x16xf32>
 }
+
+// -----
+
+// Near miss: the index of a maximum has no vector form, so the search stays for gqa-expand-copies.
+// CHECK-LABEL: func @search
+// CHECK-NOT: vector
+// CHECK: linalg.generic
+// CHECK-NOT: vector
+// CHECK: return
+func.func @search(%x: tensor<37xf32>, %max: tensor<f32>, %at: tensor<i64>) -> (tensor<f32>, tensor<i64>) {
+  %r:2 = linalg.generic {indexing_maps = [affine_map<(n) -> (n)>, affine_map<(n) -> ()>, affine_map<(n) -> ()>],
+                         iterator_types = ["reduction"]}
+      ins(%x : tensor<37xf32>) outs(%max, %at : tensor<f32>, tensor<i64>) {
+  ^bb0(%a: f32, %best: f32, %where: i64):
+    %n = linalg.index 0 : index
+    %here = arith.index_cast %n : index to i64
+    %is_more = arith.cmpf ogt, %a, %best : f32
+    %value = arith.select %is_more, %a, %best : f32
+    %index = arith.select %is_more, %here, %where : i64
+    linalg.yield %value, %index : f32, i64
+  } -> (tensor<f32>, tensor<i64>)
+  return %r#0, %r#1 : tensor<f32>, tensor<i64>
+}
