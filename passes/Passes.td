@@ -3,6 +3,19 @@
 
 include "mlir/Pass/PassBase.td"
 
+def RaiseAttention : Pass<"gqa-raise", "::mlir::ModuleOp"> {
+  let summary = "attention spelled out in linalg becomes gqa.attention";
+  let description = [{
+    Brings a copy of each function to a normal form by upstream passes, in which repeats of K and V are index maps, and
+    matches the softmax in it by role: contraction, scale, softcap, bias and masks, row maximum, exponential, row sum,
+    contraction. A function in which a softmax does not match stays as it was written; with `explain` a remark says at
+    which op the match ended and why.
+  }];
+  let options = [
+    Option<"explain", "explain", "bool", "false", "say why a softmax is not raised">,
+  ];
+}
+
 def FoldRepeatedKV : Pass<"gqa-fold-repeated-kv", "::mlir::func::FuncOp"> {
   let summary = "K and V heads repeated in memory become a group dimension";
   let description = [{

@@ -137,6 +137,8 @@ static void buildImport(OpPassManager &manager) {
 static void buildLower(OpPassManager &manager, const LowerOptions &options, const Target &target, bool isFused) {
   auto isPast = [&](Stage stage) { return options.stopAfter < stage; };
   buildImport(manager);
+  manager.addPass(createRaiseAttention());
+  addCleanUp(manager);
   if (isPast(Stage::fold))
     return;
   manager.addNestedPass<func::FuncOp>(createFoldRepeatedKV());
