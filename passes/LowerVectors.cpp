@@ -4,6 +4,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Dialect/Vector/Transforms/LoweringPatterns.h"
+#include "mlir/Dialect/Vector/Transforms/VectorRewritePatterns.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace mlir::gqa {
@@ -42,12 +43,28 @@ struct StoreOneElement : OpRewritePattern<vector::TransferWriteOp> {
   }
 };
 
+/// Moves half types as integers: LLVM would convert bf16 to f32 and back for a shuffle.
+struct TransposeAsInteger : OpRewritePattern<vector::TransposeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(vector::TransposeOp op, PatternRewriter &rewriter) const override {
+    VectorType source = op.getSourceVectorType(), result = op.getResultVectorType();
+    if (!source.getElementType().isBF16() && !source.getElementType().isF16())
+      return rewriter.notifyMatchFailure(op, "not of a half type");
+    Type integer = rewriter.getI16Type();
+    Value bits = vector::BitCastOp::create(rewriter, op.getLoc(), source.clone(integer), op.getVector());
+    Value moved = vector::TransposeOp::create(rewriter, op.getLoc(), bits, op.getPermutation());
+    rewriter.replaceOpWithNewOp<vector::BitCastOp>(op, result, moved);
+    return success();
+  }
+};
+
 struct LowerVectors : impl::LowerVectorsBase<LowerVectors> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     vector::populateVectorMultiReductionLoweringPatterns(patterns,
                                                          vector::VectorMultiReductionLowering::InnerReduction);
-    patterns.add<LoadOneElement, StoreOneElement>(&getContext());
+    vector::populateVectorTransferPermutationMapLoweringPatterns(patterns);
+    patterns.add<LoadOneElement, StoreOneElement, TransposeAsInteger>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

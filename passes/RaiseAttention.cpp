@@ -78,8 +78,7 @@ bool isInitialised(linalg::GenericOp op, function_ref<bool(double)> isNeutral) {
     value = getConstant(fill.getInputs()[0]);
   else if (auto generic = dyn_cast_or_null<linalg::GenericOp>(init); generic && generic.getNumDpsInputs() == 0)
     value = getConstant(getYielded(generic));
-  else if (DenseElementsAttr elements;
-           matchPattern(op.getDpsInits()[0], m_Constant(&elements)) && elements.isSplat())
+  else if (DenseElementsAttr elements; matchPattern(op.getDpsInits()[0], m_Constant(&elements)) && elements.isSplat())
     value = elements.getSplatValue<APFloat>().convertToDouble();
   return value && isNeutral(*value);
 }
@@ -96,9 +95,9 @@ Value matchSum(linalg::GenericOp op) {
 
 /// The softmax that is being matched; each step fills in what it finds.
 struct Match {
-  linalg::GenericOp products;          // scores = query * key
+  linalg::GenericOp products; // scores = query * key
   OpOperand *query = nullptr, *key = nullptr;
-  Atom keyAtom = 0;                    // the loop over keys
+  Atom keyAtom = 0; // the loop over keys
   double scale = 1.0;
   std::optional<double> softcap;
   /// A term of the scores that does not come from the products: where it is, and whether it is added, keeps or drops.
@@ -109,8 +108,8 @@ struct Match {
     Axes axes; // of the loops of `op`
   };
   SmallVector<Term> terms;
-  linalg::GenericOp weights;           // exp(scores - max)
-  linalg::GenericOp output;            // weights / sum * value
+  linalg::GenericOp weights; // exp(scores - max)
+  linalg::GenericOp output;  // weights / sum * value
   OpOperand *weightOperand = nullptr, *value = nullptr;
 };
 
@@ -458,8 +457,7 @@ private:
       return fail(op, "selects something else than a masking fill");
     if (std::optional<Mismatch> mismatch = matchExpression(op, score, argument, axes))
       return mismatch;
-    match.terms.push_back(
-        {op, select.getCondition(), keepsTrue ? Match::Term::Keep : Match::Term::Drop, axes});
+    match.terms.push_back({op, select.getCondition(), keepsTrue ? Match::Term::Keep : Match::Term::Drop, axes});
     return std::nullopt;
   }
 
@@ -497,8 +495,7 @@ private:
       return mismatch;
     auto sumOp = stripReshapes(sum->get()).getDefiningOp<linalg::GenericOp>();
     if (!sumOp || sumOp.getNumDpsInputs() != 1 || sumOp->getNumResults() != 1 ||
-        !isInitialised(sumOp, [](double x) { return x == 0; }) || !matchSum(sumOp) ||
-        !getInput(sumOp, matchSum(sumOp)))
+        !isInitialised(sumOp, [](double x) { return x == 0; }) || !matchSum(sumOp) || !getInput(sumOp, matchSum(sumOp)))
       return fail(match.output, "does not divide by a sum of weights");
     if (stripReshapes(sumOp.getDpsInputs()[0]) != match.weights->getResult(0))
       return fail(sumOp, "sums something else than the weights");
@@ -582,12 +579,14 @@ private:
   Value maskedScores;
 };
 
-//===-- Building the op ---------------------------------------------------------------------------------------------===//
+//===-- Building the op
+//---------------------------------------------------------------------------------------------===//
 
 /// Builds gqa.attention for a match.
 class Builder {
 public:
-  Builder(RewriterBase &b, Matcher &matcher) : b(b), matcher(matcher), match(matcher.match), loc(match.output.getLoc()) {}
+  Builder(RewriterBase &b, Matcher &matcher)
+      : b(b), matcher(matcher), match(matcher.match), loc(match.output.getLoc()) {}
 
   std::optional<Mismatch> run() {
     if (std::optional<Mismatch> mismatch = nameAtoms())
@@ -643,8 +642,8 @@ private:
       dims[loops[0]] = isHeads ? second : first;
     } else if (loops.size() == 2) {
       // Either way round is the same function; more rows in m, and the outer loop as the batch, run better.
-      bool isSwapped = isDynamic(loops[1]) ||
-                       (first == Dim::m && !isDynamic(loops[0]) && extents[loops[1]] > extents[loops[0]]);
+      bool isSwapped =
+          isDynamic(loops[1]) || (first == Dim::m && !isDynamic(loops[0]) && extents[loops[1]] > extents[loops[0]]);
       dims[loops[isSwapped ? 1 : 0]] = first;
       dims[loops[isSwapped ? 0 : 1]] = second;
       return !isDynamic(loops[isSwapped ? 0 : 1]);
@@ -706,8 +705,8 @@ private:
       return std::pair(tensor, namedMap);
     SmallVector<OpFoldResult> zeros(type.getRank(), b.getIndexAttr(0)), ones(type.getRank(), b.getIndexAttr(1));
     auto reduced = RankedTensorType::get(shape, type.getElementType());
-    Value slice = tensor::ExtractSliceOp::create(b, loc, reduced, tensor, zeros,
-                                                 tensor::getMixedSizes(b, loc, tensor), ones);
+    Value slice =
+        tensor::ExtractSliceOp::create(b, loc, reduced, tensor, zeros, tensor::getMixedSizes(b, loc, tensor), ones);
     return std::pair(slice, namedMap);
   }
 
@@ -761,7 +760,8 @@ private:
     SmallVector<Value> tensors;
     for (OpOperand *input : inputs) {
       tensors.push_back(input->get());
-      termMaps.push_back(term.op.getMatchingIndexingMap(input).replaceDimsAndSymbols(replacements, {}, order.size(), 0));
+      termMaps.push_back(
+          term.op.getMatchingIndexingMap(input).replaceDimsAndSymbols(replacements, {}, order.size(), 0));
     }
     termMaps.push_back(b.getMultiDimIdentityMap(order.size()));
     bool isBias = term.kind == Match::Term::Bias;
@@ -769,7 +769,8 @@ private:
     Value empty = tensor::EmptyOp::create(b, loc, sizes, element);
     SmallVector<utils::IteratorType> iterators(order.size(), utils::IteratorType::parallel);
     auto generic = linalg::GenericOp::create(
-        b, loc, empty.getType(), tensors, empty, termMaps, iterators, [&](OpBuilder &nested, Location l, ValueRange args) {
+        b, loc, empty.getType(), tensors, empty, termMaps, iterators,
+        [&](OpBuilder &nested, Location l, ValueRange args) {
           IRMapping mapping;
           for (auto [input, arg] : llvm::zip(inputs, args))
             mapping.map(term.op.getBody()->getArgument(input->getOperandNumber()), arg);
@@ -845,10 +846,9 @@ private:
     Value empty = tensor::EmptyOp::create(b, loc, sizes, type.getElementType());
     operands.push_back(empty);
     maps.push_back(getDimsMap(b.getContext(), named));
-    SmallVector<NamedAttribute> attributes = {
-        b.getNamedAttr("indexing_maps", b.getAffineMapArrayAttr(maps)),
-        b.getNamedAttr("scale", b.getF32FloatAttr(match.scale)),
-        b.getNamedAttr("operandSegmentSizes", b.getDenseI32ArrayAttr(segments))};
+    SmallVector<NamedAttribute> attributes = {b.getNamedAttr("indexing_maps", b.getAffineMapArrayAttr(maps)),
+                                              b.getNamedAttr("scale", b.getF32FloatAttr(match.scale)),
+                                              b.getNamedAttr("operandSegmentSizes", b.getDenseI32ArrayAttr(segments))};
     if (match.softcap)
       attributes.push_back(b.getNamedAttr("softcap", b.getF32FloatAttr(*match.softcap)));
     if (!std::isfinite(match.scale))
