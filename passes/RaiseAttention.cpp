@@ -83,6 +83,14 @@ bool isInitialised(linalg::GenericOp op, function_ref<bool(double)> isNeutral) {
   return value && isNeutral(*value);
 }
 
+/// The number of reduction loops of more than one step.
+unsigned countReductions(linalg::GenericOp op) {
+  unsigned count = 0;
+  for (auto [extent, kind] : llvm::zip_equal(op.getStaticLoopRanges(), op.getIteratorTypesArray()))
+    count += kind == utils::IteratorType::reduction && extent != 1;
+  return count;
+}
+
 /// `accumulator + term` of a summing generic: the term.
 Value matchSum(linalg::GenericOp op) {
   auto add = stripCasts(getYielded(op)).getDefiningOp<arith::AddFOp>();
@@ -251,7 +259,7 @@ private:
   std::optional<Mismatch> matchOutput() {
     linalg::GenericOp op = match.output;
     Value term = matchSum(op);
-    if (!term || op.getNumReductionLoops() != 1 || !isInitialised(op, [](double x) { return x == 0; }))
+    if (!term || countReductions(op) != 1 || !isInitialised(op, [](double x) { return x == 0; }))
       return fail(op, "is no sum of products that starts from 0");
     if (std::optional<Mismatch> mismatch = collectFactors(op, term, /*isDivisor=*/false))
       return mismatch;
@@ -379,7 +387,7 @@ private:
   std::optional<Mismatch> matchProducts() {
     linalg::GenericOp op = match.products;
     Value term = matchSum(op);
-    if (!term || op.getNumDpsInputs() != 2 || op.getNumReductionLoops() != 1 ||
+    if (!term || op.getNumDpsInputs() != 2 || countReductions(op) != 1 ||
         !isInitialised(op, [](double x) { return x == 0; }))
       return fail(op, "is no product of query and key");
     if (std::optional<Mismatch> mismatch = matchProductTerm(op, term))
@@ -451,7 +459,8 @@ private:
     Value score = keepsTrue ? select.getTrueValue() : select.getFalseValue();
     Value fill = keepsTrue ? select.getFalseValue() : select.getTrueValue();
     std::optional<double> constant = getConstant(fill);
-    // Finite fills that no score can compete with mean the same as -inf wherever a row has a key (docs/frontends.md).
+    // Finite fills that no score can compete with mean the same as -inf wherever a row has a key (and rows without keys
+    // are then 0).
     bool isHalf = getElementTypeOrSelf(fill.getType()).isF16();
     if (!constant || !(*constant <= (isHalf ? -6e4 : -1e9)) || dependsOn(select.getCondition(), argument))
       return fail(op, "selects something else than a masking fill");
@@ -533,7 +542,7 @@ private:
     AffineMap map = match.output.getMatchingIndexingMap(match.weightOperand);
     unsigned reduction = 0;
     for (auto [loop, kind] : llvm::enumerate(match.output.getIteratorTypesArray()))
-      if (kind == utils::IteratorType::reduction)
+      if (kind == utils::IteratorType::reduction && match.output.getStaticLoopRanges()[loop] != 1)
         reduction = loop;
     std::optional<unsigned> dim = map.getResultPosition(getAffineDimExpr(reduction, map.getContext()));
     if (!dim || (*axes)[*dim].size() != 1)
@@ -614,10 +623,10 @@ private:
     dims.assign(op.getNumLoops(), std::nullopt);
     for (unsigned loop = 0; loop < op.getNumLoops(); ++loop) {
       bool inQuery = queryMap.isFunctionOfDim(loop), inKey = keyMap.isFunctionOfDim(loop);
-      if (op.getIteratorTypesArray()[loop] == utils::IteratorType::reduction) {
-        dims[loop] = Dim::dqk;
-      } else if (op.getStaticLoopRanges()[loop] == 1) {
+      if (op.getStaticLoopRanges()[loop] == 1) {
         continue;
+      } else if (op.getIteratorTypesArray()[loop] == utils::IteratorType::reduction) {
+        dims[loop] = Dim::dqk;
       } else if (loop == match.keyAtom) {
         dims[loop] = Dim::n;
       } else if (inQuery && inKey) {
