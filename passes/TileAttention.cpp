@@ -600,7 +600,8 @@ struct TileAttention : impl::TileAttentionBase<TileAttention> {
     for (AttentionOp op : ops) {
       if (failed(checkSchedule(op)))
         return signalPassFailure();
-      scoreShapes.push_back(getScoreShape(op));
+      if (!hasScoreSizedOperand(op))
+        scoreShapes.push_back(getScoreShape(op));
       rewriter.setInsertionPoint(op);
       rewriter.replaceOp(op, Tiler(rewriter, op).tile());
     }
@@ -609,6 +610,15 @@ struct TileAttention : impl::TileAttentionBase<TileAttention> {
   }
 
 private:
+  /// A bias or mask per head, row and key, as ALiBi needs it, is as large as the scores by itself.
+  static bool hasScoreSizedOperand(AttentionOp op) {
+    for (auto [tensor, map] : llvm::zip_equal(op.getOperands(), op.getMaps()))
+      if ((tensor == op.getBias() || tensor == op.getMask()) && hasDim(map, Dim::m) && hasDim(map, Dim::n) &&
+          (hasDim(map, Dim::hkv) || hasDim(map, Dim::g)))
+        return true;
+    return false;
+  }
+
   /// The extents of [b, hkv, g, m, n], for gqa-verify-no-kv-expansion.
   static Attribute getScoreShape(AttentionOp op) {
     SmallVector<int64_t> shape;
