@@ -125,12 +125,13 @@ SmallVector<int64_t> getRowTile(linalg::LinalgOp op, Registers registers) {
   return tile;
 }
 
-/// What initialises the accumulators of a contraction and nothing else, and can be computed block by block.
+/// What initialises the accumulators of a contraction, and can be computed block by block without being computed twice.
 linalg::LinalgOp getFusableInit(linalg::LinalgOp op) {
   auto init = op.getDpsInits()[0].getDefiningOp<linalg::LinalgOp>();
-  if ((!isContraction(op) && !getPartialSums(op)) || !init || init.getNumReductionLoops() > 0 || !init->hasOneUse())
+  if ((!isContraction(op) && !getPartialSums(op)) || !init || init.getNumReductionLoops() > 0)
     return nullptr;
-  return init;
+  // A constant is cheaper to make again than to copy: other users keep the fill that they share.
+  return init->hasOneUse() || isa<linalg::FillOp>(init) ? init : nullptr;
 }
 
 /// Tiles `op` by `tile` with scf.for and fuses `producers`. Returns the tiles of `op` and of the producers.
