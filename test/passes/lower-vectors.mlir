@@ -24,7 +24,8 @@ func.func @load(%buffer: memref<?x?xf32, strided<[?, ?], offset: ?>>, %i: index,
   %one = vector.transfer_read %buffer[%i, %j], %zero {in_bounds = [true, true]}
     : memref<?x?xf32, strided<[?, ?], offset: ?>>, vector<1x1xf32>
   // CHECK: %[[Y:.*]] = memref.load %[[BUFFER]][%[[J]], %[[I]]]
-  // CHECK: %[[MANY:.*]] = vector.broadcast %[[Y]] : f32 to vector<16xf32>
+  // CHECK: %[[SINGLE:.*]] = vector.broadcast %[[Y]] : f32 to vector<f32>
+  // CHECK: %[[MANY:.*]] = vector.broadcast %[[SINGLE]] : vector<f32> to vector<16xf32>
   %many = vector.transfer_read %buffer[%j, %i], %zero {in_bounds = [true], permutation_map = affine_map<(i, j) -> (0)>}
     : memref<?x?xf32, strided<[?, ?], offset: ?>>, vector<16xf32>
   // CHECK: return %[[ONE]], %[[MANY]]
@@ -60,4 +61,19 @@ func.func @stays(%buffer: memref<?xf32>, %tensor: tensor<?xf32>, %i: index, %mas
   vector.transfer_write %outside, %buffer[%i] : vector<1xf32>, memref<?xf32>
   vector.transfer_write %masked, %buffer[%i], %mask {in_bounds = [true]} : vector<1xf32>, memref<?xf32>
   return %four, %one : vector<4xf32>, vector<1xf32>
+}
+
+// -----
+
+// Half types are transposed as integers. Near miss: f32 stays.
+// CHECK-LABEL: func @transpose
+// CHECK-SAME: %[[X:.*]]: vector<4x8xbf16>, %[[Y:.*]]: vector<4x8xf32>
+func.func @transpose(%x: vector<4x8xbf16>, %y: vector<4x8xf32>) -> (vector<8x4xbf16>, vector<8x4xf32>) {
+  // CHECK: %[[BITS:.*]] = vector.bitcast %[[X]] : vector<4x8xbf16> to vector<4x8xi16>
+  // CHECK: %[[MOVED:.*]] = vector.transpose %[[BITS]], [1, 0] : vector<4x8xi16> to vector<8x4xi16>
+  // CHECK: vector.bitcast %[[MOVED]] : vector<8x4xi16> to vector<8x4xbf16>
+  // CHECK: vector.transpose %[[Y]], [1, 0] : vector<4x8xf32> to vector<8x4xf32>
+  %t = vector.transpose %x, [1, 0] : vector<4x8xbf16> to vector<8x4xbf16>
+  %u = vector.transpose %y, [1, 0] : vector<4x8xf32> to vector<8x4xf32>
+  return %t, %u : vector<8x4xbf16>, vector<8x4xf32>
 }
