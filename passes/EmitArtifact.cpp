@@ -1,6 +1,6 @@
 #include "passes/EmitArtifact.h"
 
-#include "passes/ShuffleAsIntegers.h"
+#include "passes/OddBF16.h"
 #include "runtime/ArtifactTrailer.h"
 
 #include "lld/Common/Driver.h"
@@ -68,7 +68,7 @@ llvm::Expected<std::unique_ptr<llvm::Module>> translate(ModuleOp module, const T
   auto optimise = makeOptimizingTransformer(/*optLevel=*/3, /*sizeLevel=*/0, &machine);
   if (llvm::Error error = optimise(result.get()))
     return std::move(error);
-  shuffleOddBF16AsIntegers(*result);
+  moveOddBF16AsIntegers(*result);
   return std::move(result);
 }
 

@@ -1,0 +1,70 @@
+#include "passes/OddBF16.h"
+
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/InstIterator.h"
+#include "llvm/IR/Instructions.h"
+#include "llvm/Support/MathExtras.h"
+
+namespace mlir::gqa {
+
+namespace {
+
+bool isOddBF16(llvm::Type *type) {
+  auto *vector = llvm::dyn_cast<llvm::FixedVectorType>(type);
+  return vector && vector->getElementType()->isBFloatTy() && !llvm::isPowerOf2_32(vector->getNumElements());
+}
+
+llvm::Type *getIntegerType(llvm::Type *type) {
+  return llvm::VectorType::getInteger(llvm::cast<llvm::VectorType>(type));
+}
+
+void replace(llvm::Instruction &instruction, llvm::Value *value) {
+  instruction.replaceAllUsesWith(value);
+  instruction.eraseFromParent();
+}
+
+void loadIntegers(llvm::LoadInst &load) {
+  llvm::IRBuilder<> builder(&load);
+  llvm::LoadInst *integers =
+      builder.CreateAlignedLoad(getIntegerType(load.getType()), load.getPointerOperand(), load.getAlign());
+  integers->copyMetadata(load);
+  replace(load, builder.CreateBitCast(integers, load.getType()));
+}
+
+void storeIntegers(llvm::StoreInst &store) {
+  llvm::IRBuilder<> builder(&store);
+  llvm::Value *value = store.getValueOperand();
+  store.setOperand(0, builder.CreateBitCast(value, getIntegerType(value->getType())));
+}
+
+void shuffleIntegers(llvm::ShuffleVectorInst &shuffle) {
+  llvm::IRBuilder<> builder(&shuffle);
+  llvm::Type *type = getIntegerType(shuffle.getOperand(0)->getType());
+  llvm::Value *left = builder.CreateBitCast(shuffle.getOperand(0), type);
+  llvm::Value *right = builder.CreateBitCast(shuffle.getOperand(1), type);
+  llvm::Value *result = builder.CreateShuffleVector(left, right, shuffle.getShuffleMask());
+  replace(shuffle, builder.CreateBitCast(result, shuffle.getType()));
+}
+
+void moveAsIntegers(llvm::Instruction &instruction) {
+  if (auto *load = llvm::dyn_cast<llvm::LoadInst>(&instruction)) {
+    if (isOddBF16(load->getType()))
+      loadIntegers(*load);
+  } else if (auto *store = llvm::dyn_cast<llvm::StoreInst>(&instruction)) {
+    if (isOddBF16(store->getValueOperand()->getType()))
+      storeIntegers(*store);
+  } else if (auto *shuffle = llvm::dyn_cast<llvm::ShuffleVectorInst>(&instruction)) {
+    if (isOddBF16(shuffle->getOperand(0)->getType()) || isOddBF16(shuffle->getType()))
+      shuffleIntegers(*shuffle);
+  }
+}
+
+} // namespace
+
+void moveOddBF16AsIntegers(llvm::Module &module) {
+  for (llvm::Function &function : module)
+    for (llvm::Instruction &instruction : llvm::make_early_inc_range(llvm::instructions(function)))
+      moveAsIntegers(instruction);
+}
+
+} // namespace mlir::gqa
