@@ -114,8 +114,9 @@ private:
     if (!shapes)
       return success();
     WalkResult result = getOperation().walk([&](Operation *op) {
-      // What a task holds is one tile, however small the whole is.
-      if (!isa<memref::AllocOp, memref::AllocaOp>(op) || op->getParentOfType<scf::ForallOp>())
+      // What a task holds is one tile, however small the whole is; so is what gqa-stack-buffers put on the stack, whose
+      // sizes it bounds, where a single task is no loop any more.
+      if (!isa<memref::AllocOp>(op) || op->getParentOfType<scf::ForallOp>())
         return WalkResult::advance();
       auto type = cast<MemRefType>(op->getResult(0).getType());
       for (auto scores : shapes.getAsRange<DenseI64ArrayAttr>())
