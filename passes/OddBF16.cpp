@@ -46,6 +46,27 @@ void shuffleIntegers(llvm::ShuffleVectorInst &shuffle) {
   replace(shuffle, builder.CreateBitCast(result, shuffle.getType()));
 }
 
+void insertInteger(llvm::InsertElementInst &insert) {
+  llvm::IRBuilder<> builder(&insert);
+  llvm::Value *vector = builder.CreateBitCast(insert.getOperand(0), getIntegerType(insert.getType()));
+  llvm::Value *element = builder.CreateBitCast(insert.getOperand(1), builder.getInt16Ty());
+  llvm::Value *result = builder.CreateInsertElement(vector, element, insert.getOperand(2));
+  replace(insert, builder.CreateBitCast(result, insert.getType()));
+}
+
+void mergeIntegers(llvm::PHINode &phi) {
+  llvm::Type *type = getIntegerType(phi.getType());
+  llvm::IRBuilder<> builder(&phi);
+  llvm::PHINode *integers = builder.CreatePHI(type, phi.getNumIncomingValues());
+  builder.SetInsertPoint(phi.getParent(), phi.getParent()->getFirstInsertionPt());
+  phi.replaceAllUsesWith(builder.CreateBitCast(integers, phi.getType()));
+  for (unsigned i = 0; i < phi.getNumIncomingValues(); ++i) {
+    builder.SetInsertPoint(phi.getIncomingBlock(i)->getTerminator());
+    integers->addIncoming(builder.CreateBitCast(phi.getIncomingValue(i), type), phi.getIncomingBlock(i));
+  }
+  phi.eraseFromParent();
+}
+
 void moveAsIntegers(llvm::Instruction &instruction) {
   if (auto *load = llvm::dyn_cast<llvm::LoadInst>(&instruction)) {
     if (isOddBF16(load->getType()))
@@ -56,6 +77,12 @@ void moveAsIntegers(llvm::Instruction &instruction) {
   } else if (auto *shuffle = llvm::dyn_cast<llvm::ShuffleVectorInst>(&instruction)) {
     if (isOddBF16(shuffle->getOperand(0)->getType()) || isOddBF16(shuffle->getType()))
       shuffleIntegers(*shuffle);
+  } else if (auto *insert = llvm::dyn_cast<llvm::InsertElementInst>(&instruction)) {
+    if (isOddBF16(insert->getType()))
+      insertInteger(*insert);
+  } else if (auto *phi = llvm::dyn_cast<llvm::PHINode>(&instruction)) {
+    if (isOddBF16(phi->getType()))
+      mergeIntegers(*phi);
   }
 }
 

@@ -5,8 +5,9 @@
 
 namespace mlir::gqa {
 
-/// Lets loads, stores and shuffles of bf16 vectors whose lengths are not powers of two work on integers of the same
-/// bits. LLVM 22 cannot select some of them on x86: "do not know how to soft promote this operator's operand".
+/// Lets all that moves bf16 vectors whose lengths are not powers of two (loads, stores, shuffles, insertions, phis)
+/// work on integers of the same bits. LLVM 22 cannot select some of them on x86: "do not know how to soft promote this
+/// operator's operand".
 void moveOddBF16AsIntegers(llvm::Module &module);
 
 } // namespace mlir::gqa
