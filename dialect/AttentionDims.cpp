@@ -74,4 +74,21 @@ OpFoldResult getExtent(OpBuilder &builder, Location loc, ArrayRef<AffineMap> map
   llvm_unreachable("a dynamic extent comes from an operand that lists the dimension");
 }
 
+LoopTile LoopTile::restrictTo(AffineMap map) const {
+  LoopTile part;
+  for (Dim dim : getDims(map)) {
+    part.offsets.push_back(getOffset(dim));
+    part.sizes.push_back(getSize(dim));
+  }
+  return part;
+}
+
+Value sliceOperand(OpBuilder &builder, Location loc, Value tensor, AffineMap map, const LoopTile &tile) {
+  if (map.getNumResults() == 0)
+    return tensor;
+  LoopTile part = tile.restrictTo(map);
+  SmallVector<OpFoldResult> strides(map.getNumResults(), builder.getIndexAttr(1));
+  return tensor::ExtractSliceOp::create(builder, loc, tensor, part.offsets, part.sizes, strides);
+}
+
 } // namespace mlir::gqa

@@ -45,6 +45,20 @@ int64_t getStaticExtent(ArrayRef<AffineMap> maps, ValueRange tensors, Dim dim);
 /// The extent of `dim` as a value or constant, read from an operand that lists it.
 OpFoldResult getExtent(OpBuilder &builder, Location loc, ArrayRef<AffineMap> maps, ValueRange tensors, Dim dim);
 
+/// A tile of the seven loops: where it starts and how far it extends along each.
+struct LoopTile {
+  SmallVector<OpFoldResult> offsets, sizes;
+
+  OpFoldResult getOffset(Dim dim) const { return offsets[static_cast<unsigned>(dim)]; }
+  OpFoldResult getSize(Dim dim) const { return sizes[static_cast<unsigned>(dim)]; }
+
+  /// The part of a tensor with `map` that the tile reaches: offsets and sizes along its dimensions.
+  LoopTile restrictTo(AffineMap map) const;
+};
+
+/// The part of `tensor`, which has `map`, that `tile` reaches; of the same rank.
+Value sliceOperand(OpBuilder &builder, Location loc, Value tensor, AffineMap map, const LoopTile &tile);
+
 } // namespace mlir::gqa
 
 #endif // GQA_DIALECT_ATTENTIONDIMS_H

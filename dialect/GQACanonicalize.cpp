@@ -1,4 +1,6 @@
-// What is trivially redundant in gqa.attention: a mask that masks nothing, a window that bounds nothing.
+// What is trivially redundant in gqa.attention: masks and bounds that hide nothing, operands that add nothing, an lse
+// that nobody uses. Casts to less static types are folded into the op by the tensor dialect, for every op that writes
+// to destinations.
 
 #include "dialect/AttentionDims.h"
 #include "dialect/GQADialect.h"
@@ -35,14 +37,28 @@ Attribute getSplat(Value tensor) {
   return {};
 }
 
+/// Whether every element of `tensor` is known to be an integer of which `predicate` holds.
+bool isSplatInteger(Value tensor, function_ref<bool(const APInt &)> predicate) {
+  auto value = dyn_cast_or_null<IntegerAttr>(getSplat(tensor));
+  return value && predicate(value.getValue());
+}
+
+bool isSplatFloat(Value tensor, function_ref<bool(const APFloat &)> predicate) {
+  auto value = dyn_cast_or_null<FloatAttr>(getSplat(tensor));
+  return value && predicate(value.getValue());
+}
+
+/// The extent of `dim`, if it is static.
+std::optional<int64_t> getKnownExtent(AttentionOp op, Dim dim) {
+  int64_t extent = getStaticExtent(op.getMaps(), op.getTensors(), dim);
+  return ShapedType::isDynamic(extent) ? std::nullopt : std::optional(extent);
+}
+
 struct DropAllTrueMask : OpRewritePattern<AttentionOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
-    if (!op.getMask())
-      return rewriter.notifyMatchFailure(op, "has no mask");
-    auto value = dyn_cast_or_null<IntegerAttr>(getSplat(op.getMask()));
-    if (!value || value.getValue().isZero())
-      return rewriter.notifyMatchFailure(op, "mask is not known to be all true");
+    if (!op.getMask() || !isSplatInteger(op.getMask(), [](const APInt &value) { return !value.isZero(); }))
+      return rewriter.notifyMatchFailure(op, "has no mask that is known to be all true");
     eraseOperand(rewriter, op, op.getMaskMutable());
     return success();
   }
@@ -51,34 +67,78 @@ struct DropAllTrueMask : OpRewritePattern<AttentionOp> {
 struct DropZeroBias : OpRewritePattern<AttentionOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
-    if (!op.getBias())
-      return rewriter.notifyMatchFailure(op, "has no bias");
-    auto value = dyn_cast_or_null<FloatAttr>(getSplat(op.getBias()));
-    if (!value || !value.getValue().isZero())
-      return rewriter.notifyMatchFailure(op, "bias is not known to be zero");
+    if (!op.getBias() || !isSplatFloat(op.getBias(), [](const APFloat &value) { return value.isZero(); }))
+      return rewriter.notifyMatchFailure(op, "has no bias that is known to be zero");
     eraseOperand(rewriter, op, op.getBiasMutable());
     return success();
   }
 };
 
-/// With `top_left`, positions are 0 .. M-1 and keys 0 .. N-1: a window at least as wide as the distance between the
-/// farthest two bounds nothing. Causal makes a right extent redundant whatever the alignment.
-struct DropWideWindow : OpRewritePattern<AttentionOp> {
+/// A sink of -inf adds exp(-inf) = 0 to the denominator.
+struct DropInfiniteSink : OpRewritePattern<AttentionOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
-    int64_t rows = getStaticExtent(op.getMaps(), op.getOperands(), Dim::m);
-    int64_t keys = getStaticExtent(op.getMaps(), op.getOperands(), Dim::n);
-    bool isTopLeft = op.getAlignment() == Alignment::TopLeft;
-    bool dropLeft = op.getWindowLeft() && isTopLeft && !ShapedType::isDynamic(rows) &&
-                    static_cast<int64_t>(*op.getWindowLeft()) >= rows - 1;
-    bool dropRight =
-        op.getWindowRight() && (op.getCausal() || (isTopLeft && !ShapedType::isDynamic(keys) &&
-                                                   static_cast<int64_t>(*op.getWindowRight()) >= keys - 1));
-    if (!dropLeft && !dropRight)
-      return rewriter.notifyMatchFailure(op, "no side of the window is known to be redundant");
+    auto isNegInf = [](const APFloat &value) { return value.isInfinity() && value.isNegative(); };
+    if (!op.getSink() || !isSplatFloat(op.getSink(), isNegInf))
+      return rewriter.notifyMatchFailure(op, "has no sink that is known to be -inf");
+    eraseOperand(rewriter, op, op.getSinkMutable());
+    return success();
+  }
+};
+
+struct DropFullLength : OpRewritePattern<AttentionOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
+    std::optional<int64_t> keys = getKnownExtent(op, Dim::n);
+    if (!op.getKvLen() || !keys || !isSplatInteger(op.getKvLen(), [&](const APInt &value) { return value.sge(*keys); }))
+      return rewriter.notifyMatchFailure(op, "has no kv_len that is known to take in all keys");
+    eraseOperand(rewriter, op, op.getKvLenMutable());
+    return success();
+  }
+};
+
+/// Rows that stand at 0, 1, ... say so by `align top_left`.
+struct NameTopLeft : OpRewritePattern<AttentionOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
+    bool hasZeroOffset = op.getOffset() && isSplatInteger(op.getOffset(), [](const APInt &v) { return v.isZero(); });
+    std::optional<int64_t> rows = getKnownExtent(op, Dim::m);
+    bool isSquare =
+        op.getAlignment() == Alignment::BottomRight && !op.getKvLen() && rows && rows == getKnownExtent(op, Dim::n);
+    if (!hasZeroOffset && !isSquare)
+      return rewriter.notifyMatchFailure(op, "rows are not known to start at key 0");
+    if (hasZeroOffset)
+      eraseOperand(rewriter, op, op.getOffsetMutable());
+    rewriter.modifyOpInPlace(op, [&] { op.setAlignmentAttr(AlignmentAttr::get(op.getContext(), Alignment::TopLeft)); });
+    return success();
+  }
+};
+
+/// Drops bounds that no key lies beyond. With `top_left`, rows stand at 0 .. M-1 and keys at 0 .. N-1; with
+/// `bottom_right`, the last row stands at the last key, which is N-1 at most. `causal` is a right extent of 0, and
+/// makes any other redundant: so a single last row, as in decoding, needs no mask.
+struct DropIdleBounds : OpRewritePattern<AttentionOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
+    if (!op.isMaskedByPosition())
+      return rewriter.notifyMatchFailure(op, "has no bounds by position");
+    std::optional<int64_t> toFirstKey, toLastKey; // the farthest that a key lies to the left or right of a row
+    if (op.getAlignment()) {
+      bool isTopLeft = op.getAlignment() == Alignment::TopLeft;
+      toFirstKey = getKnownExtent(op, isTopLeft ? Dim::m : Dim::n);
+      toLastKey = getKnownExtent(op, isTopLeft ? Dim::n : Dim::m);
+    }
+    auto isIdle = [](int64_t extent, std::optional<int64_t> keys) { return keys && extent >= *keys - 1; };
+    bool dropLeft = op.getWindowLeft() && isIdle(*op.getWindowLeft(), toFirstKey);
+    bool dropCausal = op.getCausal() && isIdle(0, toLastKey);
+    bool dropRight = op.getWindowRight() && (op.getCausal() || isIdle(*op.getWindowRight(), toLastKey));
+    if (!dropLeft && !dropCausal && !dropRight)
+      return rewriter.notifyMatchFailure(op, "no bound by position is known to be idle");
     rewriter.modifyOpInPlace(op, [&] {
       if (dropLeft)
         op.removeWindowLeftAttr();
+      if (dropCausal)
+        op.setCausal(false);
       if (dropRight)
         op.removeWindowRightAttr();
       if (!op.isMaskedByPosition())
@@ -88,10 +148,32 @@ struct DropWideWindow : OpRewritePattern<AttentionOp> {
   }
 };
 
+struct DropUnusedLse : OpRewritePattern<AttentionOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
+    if (!op.getLse() || !op.getResults()[1].use_empty())
+      return rewriter.notifyMatchFailure(op, "has no lse that nobody uses");
+    // Outputs are the last operands, lse the last output.
+    SmallVector<Value> operands(op.getOperands().drop_back());
+    SmallVector<Attribute> maps(op.getIndexingMaps().getValue().drop_back());
+    SmallVector<int32_t> segments = llvm::to_vector(op.getProperties().operandSegmentSizes);
+    segments.back() = 1;
+    NamedAttrList attributes(op->getAttrs());
+    attributes.set(op.getIndexingMapsAttrName(), rewriter.getArrayAttr(maps));
+    attributes.set(op.getOperandSegmentSizesAttrName(), rewriter.getDenseI32ArrayAttr(segments));
+    auto single = AttentionOp::create(rewriter, op.getLoc(), op.getOutput().getType(), operands, attributes);
+    rewriter.replaceAllUsesWith(op.getResults()[0], single.getResults()[0]);
+    rewriter.eraseOp(op);
+    return success();
+  }
+};
+
 } // namespace
 
 void AttentionOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
-  patterns.add<DropAllTrueMask, DropZeroBias, DropWideWindow>(context);
+  patterns
+      .add<DropAllTrueMask, DropFullLength, DropIdleBounds, DropInfiniteSink, DropUnusedLse, DropZeroBias, NameTopLeft>(
+          context);
 }
 
 LogicalResult AttentionOp::reifyResultShapes(OpBuilder &builder, ReifiedRankedShapedTypeDims &shapes) {

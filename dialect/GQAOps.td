@@ -22,12 +22,19 @@ class GQA_Op<string mnemonic, list<Trait> traits = []> : Op<GQA_Dialect, mnemoni
     AffineMap getQueryMap() { return getMap(getQueryMutable()); }
     AffineMap getKeyMap() { return getMap(getKeyMutable()); }
     AffineMap getValueMap() { return getMap(getValueMutable()); }
+    /// The operands with maps: all tensors.
+    ValueRange getTensors() { return getOperands().take_front(getIndexingMaps().size()); }
     bool isMaskedByPosition() { return getCausal() || getWindowLeft() || getWindowRight(); }
     MutableOperandRange getDpsInitsMutable() { return getOutputsMutable(); }
   }];
 }
 
+defvar tilingMethods = [
+    "getLoopIteratorTypes", "getIterationDomain", "getTiledImplementation", "getResultTilePosition",
+    "generateResultTileValue", "getIterationDomainTileFromResultTile"];
+
 def GQA_AttentionOp : GQA_Op<"attention", [
+    DeclareOpInterfaceMethods<TilingInterface, tilingMethods>,
     DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface, ["reifyResultShapes"]>]> {
   let summary = "attention in which G query heads share one key/value head";
   let description = [{
@@ -45,7 +52,8 @@ def GQA_AttentionOp : GQA_Op<"attention", [
 
     Key `n` is masked out if one of these holds, where the row's position is `p = m + offset[b]`:
 
-    - `n >= kv_len[b]`; memory there is never read into a result, even if it holds NaN;
+    - `n >= kv_len[b]`; memory there is never read into a result, even if it holds NaN. Lengths below 0 or beyond the
+      extent of `n` count as that bound;
     - `causal` and `n > p`;
     - `window(left L ...)` and `n < p - L`; `window(... right R)` and `n > p + R`;
     - `mask` is false (0) there.
@@ -66,6 +74,9 @@ def GQA_AttentionOp : GQA_Op<"attention", [
     | `offset` | any of b                                      | i32, i64                      |
     | `sink`   | any of hkv, g                                 | f32, f16, bf16                |
     | outputs  | b, hkv, g, m of query, and dv; then for `lse` b, hkv, g, m | f32, f16, bf16; `lse` f32 |
+
+    Tiling (TilingInterface) cuts `b`, `hkv`, `g`, `m`, and `dv` if there is no `lse`, which every tile of `dv` would
+    compute again. The softmax needs all of `n` and `dqk`. A tile of `m` says where its rows stand by `offset`.
 
     Constraints:
 
@@ -113,6 +124,10 @@ def GQA_AttentionOp : GQA_Op<"attention", [
 }
 
 def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
+    DeclareOpInterfaceMethods<TilingInterface, tilingMethods>,
+    DeclareOpInterfaceMethods<PartialReductionOpInterface, [
+        "generateInitialTensorForPartialReduction", "tileToPartialReduction", "mergeReductions",
+        "getPartialResultTilePosition"]>,
     DeclareOpInterfaceMethods<AggregatedOpInterface, ["decomposeOperation"]>]> {
   let summary = "attention over a range of keys, with the softmax's running state in and out";
   let description = [{
@@ -144,12 +159,17 @@ def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
     | `positions` | any of b, g, m                          | i32              |
     | outputs     | acc: b, hkv, g, m of query and dv; max, sum: b, hkv, g, m | f32 |
 
+    Tiling (TilingInterface) cuts `b`, `hkv`, `g`, `m` in parallel and `n` in sequence; tiles of `n` add where they start
+    to `key_start`. PartialReductionOpInterface cuts `n` into ranges whose states are computed in parallel and merged.
+
+    `dot` lets the decomposition multiply pairs of bf16 and accumulate in f32.
+
     The order of an operand's dimensions says how a tile lies in memory, and the decomposition follows it: `acc[dv, m]`
     gives scores `[n, m]` (query rows in the vector lanes), `acc[m, dv]` gives scores `[m, n]`.
 
     Constraints:
 
-    - C1 to C6, C8 as for `gqa.attention`; outputs are f32.
+    - C1 to C6, C8 as for `gqa.attention`.
     - C10: `causal` and `window` need `positions`; without them it is not allowed.
     - C11: there are three outputs, acc, max and sum, and a result of the same type for each; max and sum list the same
       dimensions in the same order.

@@ -203,7 +203,7 @@ LogicalResult AttentionOp::verify() {
   for (OpOperand &output : getOutputsMutable())
     if (failed(verifyOutputDims(*this, output.get() == getOutput() ? "output" : "lse", getMap(output), getQueryMap())))
       return failure();
-  if (failed(verifyStaticExtents(*this, getMaps(), getOperands())) || failed(verifyScores(*this)))
+  if (failed(verifyStaticExtents(*this, getMaps(), getTensors())) || failed(verifyScores(*this)))
     return failure();
 
   // C7
@@ -266,8 +266,7 @@ LogicalResult OnlineAttentionOp::verify() {
   for (auto [name, output] : llvm::zip_equal(names, getOutputsMutable()))
     if (failed(verifyOutputDims(*this, name, getMap(output), getQueryMap())))
       return failure();
-  ValueRange tensors = getOperands().drop_back(getKeyStart() ? 1 : 0);
-  if (failed(verifyStaticExtents(*this, getMaps(), tensors)) || failed(verifyScores(*this)))
+  if (failed(verifyStaticExtents(*this, getMaps(), getTensors())) || failed(verifyScores(*this)))
     return failure();
   // C10
   if (isMaskedByPosition() != static_cast<bool>(getPositions()))
