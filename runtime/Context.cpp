@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <omp.h>
 
-gqa_host gqa_context::getHost() { return {parallelFor, allocate, deallocate, reportError, this}; }
+gqa_host gqa_context::getHost() { return {parallelFor, allocate, deallocate, reportError, this, /*device=*/nullptr}; }
 
 void gqa_context::releaseLeftovers() {
   for (void *pointer : live) {

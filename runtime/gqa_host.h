@@ -9,6 +9,8 @@
 extern "C" {
 #endif
 
+struct gqa_device_host;
+
 /* The field order is the compiled code's ABI: passes/HostTable.h mirrors it. Append only. */
 typedef struct gqa_host {
   /* Calls task(arg, i) once for each i in [0, num_tasks), in any order, on any threads, and returns when all are done.
@@ -21,6 +23,8 @@ typedef struct gqa_host {
   /* Receives the text of an error (a failed assertion of the compiled function); the function then returns nonzero. */
   void (*report_error)(void *state, const char *message);
   void *state; /* passed back as the first argument of every callback */
+  /* For entries that run on a device (runtime/gqa_device.h); NULL for all others. */
+  const struct gqa_device_host *device;
 } gqa_host;
 
 /* A compiled entry: see docs/design.md, "Artifact". Returns 0 or a gqa_status. */
