@@ -18,6 +18,9 @@ public:
   void call(const std::string &entry, const std::vector<const DLTensor *> &inputs,
             const std::vector<DLTensor *> &outputs) const;
 
+  gqa_context *getContext() const { return context.get(); }
+  const gqa_artifact *getArtifact() const { return artifact.get(); }
+
 private:
   void check(gqa_status status) const;
 

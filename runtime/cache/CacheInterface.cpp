@@ -2,6 +2,7 @@
 
 #include "runtime/Context.h"
 #include "runtime/cache/KVCache.h"
+#include "runtime/cache/RotaryArgument.h"
 #include "runtime/cache/RowCodec.h"
 #include "runtime/cache/SequenceFile.h"
 #include "runtime/cache/TensorArgument.h"
@@ -21,23 +22,6 @@ namespace gqa::cache {
 
 namespace {
 
-RotaryConfig makeRotary(const gqa_rotary &rotary) {
-  RotaryConfig config;
-  config.dim = rotary.dim;
-  config.pairs = static_cast<RotaryPairs>(rotary.pairs);
-  config.theta = rotary.theta;
-  config.scaling = static_cast<RotaryScaling>(rotary.scaling);
-  config.factor = rotary.factor;
-  config.originalContext = rotary.original_context;
-  config.lowFrequencyFactor = rotary.low_frequency_factor;
-  config.highFrequencyFactor = rotary.high_frequency_factor;
-  config.betaFast = rotary.beta_fast;
-  config.betaSlow = rotary.beta_slow;
-  config.attentionFactor = rotary.attention_factor;
-  config.truncateRamp = rotary.no_ramp_rounding == 0;
-  return config;
-}
-
 LayerConfig makeLayer(const gqa_cache_layer &layer) {
   LayerConfig config;
   config.numKvHeads = layer.num_kv_heads;
@@ -50,7 +34,7 @@ LayerConfig makeLayer(const gqa_cache_layer &layer) {
   config.window = layer.window;
   config.sinks = layer.sinks;
   config.slack = layer.slack;
-  config.rotary = makeRotary(layer.rotary);
+  config.rotary = makeRotaryConfig(layer.rotary);
   return config;
 }
 

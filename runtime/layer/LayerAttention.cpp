@@ -1,0 +1,108 @@
+#include "runtime/layer/LayerAttention.h"
+
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+namespace gqa::layer {
+
+using Json = nlohmann::json;
+
+void checkStatus(gqa_context *context, gqa_status status) {
+  if (status != GQA_OK)
+    throw std::runtime_error(std::string(gqa_status_name(status)) + ": " + gqa_context_message(context));
+}
+
+static const Json &findEntry(const Json &description, const std::string &name) {
+  std::string names;
+  for (const Json &entry : description.at("entries")) {
+    if (entry.at("name") == name)
+      return entry;
+    names += (names.empty() ? "" : ", ") + entry.at("name").get<std::string>();
+  }
+  throw std::invalid_argument("the artifact has no entry '" + name + "'; it has: " + names);
+}
+
+/// Whether a tensor of an entry has this type and shape; -1 stands for a dimension that may be anything.
+static bool fits(const Json &tensor, const std::string &type, const std::vector<int64_t> &shape) {
+  if (tensor.at("type") != type || tensor.at("shape").size() != shape.size())
+    return false;
+  for (size_t dim = 0; dim < shape.size(); ++dim) {
+    const Json &extent = tensor.at("shape")[dim];
+    if (shape[dim] < 0 ? extent.is_number() : extent != shape[dim])
+      return false;
+  }
+  return true;
+}
+
+static void checkEntry(const Json &description, const std::string &name, const std::string &type,
+                       const LayerConfig &config, int64_t queries, bool hasMask) {
+  const Json &entry = findEntry(description, name);
+  std::vector<int64_t> query = {-1, config.numKvHeads, config.numHeads / config.numKvHeads, queries,
+                                config.getHeadDim()};
+  std::vector<int64_t> key = {-1, config.numKvHeads, -1, config.getHeadDim()};
+  const Json &arguments = entry.at("arguments"), &results = entry.at("results");
+  bool isGood = arguments.size() == (hasMask ? 4 : 3) && results.size() == 1 && fits(arguments[0], type, query) &&
+                fits(arguments[1], type, key) && fits(arguments[2], type, key) && fits(results[0], type, query) &&
+                (!hasMask || fits(arguments[3], "i1", {-1, -1, -1}));
+  if (isGood)
+    return;
+  auto print = [&](const std::vector<int64_t> &shape) {
+    std::string text = type + "[";
+    for (size_t dim = 0; dim < shape.size(); ++dim)
+      text += (dim ? ", " : "") + (shape[dim] < 0 ? "?" : std::to_string(shape[dim]));
+    return text + "]";
+  };
+  throw std::invalid_argument("entry '" + name + "' must take " + print(query) + ", " + print(key) + ", " + print(key) +
+                              (hasMask ? ", i1[?, ?, ?]" : "") + " and return " + print(query) + "; it takes " +
+                              arguments.dump() + " and returns " + results.dump());
+}
+
+LayerAttention::LayerAttention(const AttentionEntries &entries, const LayerConfig &config) : entries(entries) {
+  if (!entries.context || !entries.artifact)
+    throw std::invalid_argument("the layer needs a context and an artifact for its attention");
+  checkStatus(entries.context, gqa_artifact_can_run(entries.context, entries.artifact));
+  // The runtime has parsed the text before: it is well-formed.
+  Json description = Json::parse(gqa_artifact_description(entries.artifact));
+  const Json &arguments = findEntry(description, entries.any).at("arguments");
+  std::string name = arguments.empty() ? "" : arguments[0].at("type").get<std::string>();
+  if (name != "f32" && name != "f16" && name != "bf16")
+    throw std::invalid_argument("entry '" + entries.any + "' must take f32, f16 or bf16 queries, got '" + name + "'");
+  type = {static_cast<uint8_t>(name == "bf16" ? kDLBfloat : kDLFloat), static_cast<uint8_t>(name == "f32" ? 32 : 16),
+          1};
+  checkEntry(description, entries.any, name, config, /*queries=*/-1, /*hasMask=*/false);
+  if (!entries.decode.empty())
+    checkEntry(description, entries.decode, name, config, /*queries=*/1, /*hasMask=*/false);
+  if (!entries.masked.empty())
+    checkEntry(description, entries.masked, name, config, /*queries=*/-1, /*hasMask=*/true);
+}
+
+static DLTensor makeTensor(const HeadsView &view, DLDataType type) {
+  DLTensor tensor = {};
+  tensor.data = view.data;
+  tensor.device = {kDLCPU, 0};
+  tensor.ndim = static_cast<int32_t>(view.shape.size());
+  tensor.dtype = type;
+  tensor.shape = const_cast<int64_t *>(view.shape.data());
+  tensor.strides = const_cast<int64_t *>(view.strides.data());
+  return tensor;
+}
+
+void LayerAttention::run(const HeadsView &query, const HeadsView &key, const HeadsView &value, const uint8_t *mask,
+                         const HeadsView &output) const {
+  DLTensor q = makeTensor(query, type), k = makeTensor(key, type), v = makeTensor(value, type);
+  DLTensor o = makeTensor(output, type);
+  int64_t queries = query.shape[3], keys = key.shape[2];
+  HeadsView maskView = {const_cast<uint8_t *>(mask), {query.shape[0], queries, keys}, {queries * keys, keys, 1}};
+  DLTensor m = makeTensor(maskView, {kDLUInt, 8, 1});
+  std::vector<const DLTensor *> inputs = {&q, &k, &v};
+  if (mask)
+    inputs.push_back(&m);
+  const std::string &entry = mask                                      ? entries.masked
+                             : queries == 1 && !entries.decode.empty() ? entries.decode
+                                                                       : entries.any;
+  DLTensor *outputs[] = {&o};
+  checkStatus(entries.context, gqa_call(entries.context, entries.artifact, entry.c_str(), inputs.data(),
+                                        static_cast<int32_t>(inputs.size()), outputs, 1));
+}
+
+} // namespace gqa::layer
