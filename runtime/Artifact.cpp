@@ -34,7 +34,22 @@ static EntryDescription parseEntry(const nlohmann::json &json) {
     entry.arguments.push_back(parseTensor(argument));
   for (const nlohmann::json &result : json.at("results"))
     entry.results.push_back(parseTensor(result));
+  if (json.contains("device")) {
+    std::string device = json.at("device").get<std::string>();
+    if (device != "cuda")
+      fail(GQA_UNSUPPORTED_TARGET,
+           "entry '" + entry.name + "' runs on '" + device + "', which this runtime does not know");
+    entry.isForDevice = true;
+  }
   return entry;
+}
+
+static std::vector<cuda::KernelDescription> parseKernels(const nlohmann::json &device) {
+  std::vector<cuda::KernelDescription> kernels;
+  for (const nlohmann::json &kernel : device.at("kernels"))
+    kernels.push_back(
+        {kernel.at("name").get<std::string>(), kernel.at("image").get<int>(), kernel.at("shared_bytes").get<int>()});
+  return kernels;
 }
 
 std::string print(const TensorDescription &tensor) {
@@ -87,15 +102,27 @@ void gqa_artifact::parseDescription() {
     features = json.at("target").at("features").get<std::vector<std::string>>();
     for (const nlohmann::json &entry : json.at("entries"))
       entries.push_back(gqa::parseEntry(entry));
+    auto *images = static_cast<const gqa_device_image *>(dlsym(library.get(), "gqa_device_images"));
+    if (json.contains("device") && images)
+      deviceCode = std::make_unique<gqa::cuda::DeviceCode>(images, gqa::parseKernels(json.at("device")));
   } catch (const nlohmann::json::exception &exception) {
     gqa::fail(GQA_BAD_ARTIFACT, "'" + path + "' has a broken description: " + exception.what());
   }
-  for (gqa::EntryDescription &entry : entries) {
-    entry.run = reinterpret_cast<gqa_entry>(dlsym(library.get(), ("gqa_run_" + entry.name).c_str()));
-    entry.shape = reinterpret_cast<gqa_entry>(dlsym(library.get(), ("gqa_shape_" + entry.name).c_str()));
-    if (!entry.run || !entry.shape)
-      gqa::fail(GQA_BAD_ARTIFACT, "'" + path + "' lists entry '" + entry.name + "' but has no code for it");
-  }
+  for (gqa::EntryDescription &entry : entries)
+    findCode(entry);
+}
+
+void gqa_artifact::findCode(gqa::EntryDescription &entry) {
+  auto find = [&](const char *prefix) {
+    return reinterpret_cast<gqa_entry>(dlsym(library.get(), (prefix + entry.name).c_str()));
+  };
+  entry.run = find("gqa_run_");
+  entry.shape = find("gqa_shape_");
+  entry.workspace = find("gqa_workspace_");
+  if (!entry.run || !entry.shape)
+    gqa::fail(GQA_BAD_ARTIFACT, "'" + path + "' lists entry '" + entry.name + "' but has no code for it");
+  if (entry.isForDevice && !deviceCode)
+    gqa::fail(GQA_BAD_ARTIFACT, "'" + path + "' has no kernels for entry '" + entry.name + "'");
 }
 
 const gqa::EntryDescription &gqa_artifact::getEntry(const std::string &name) const {
@@ -108,7 +135,7 @@ const gqa::EntryDescription &gqa_artifact::getEntry(const std::string &name) con
   gqa::fail(GQA_NOT_FOUND, "'" + path + "' has no entry '" + name + "'; it has: " + names);
 }
 
-void gqa_artifact::checkCanRun() const {
+void gqa_artifact::checkCpu() const {
   std::string architecture = triple.substr(0, triple.find('-'));
   if (architecture != gqa::getHostArchitecture())
     gqa::fail(GQA_UNSUPPORTED_TARGET,
@@ -120,6 +147,16 @@ void gqa_artifact::checkCanRun() const {
   for (const std::string &name : missing)
     names += (names.empty() ? "" : ", ") + name;
   gqa::fail(GQA_UNSUPPORTED_TARGET, "'" + path + "' needs CPU features that this machine lacks: " + names);
+}
+
+void gqa_artifact::checkDevice(const gqa::cuda::Device &device) const {
+  if (!deviceCode)
+    gqa::fail(GQA_INVALID_ARGUMENT, "'" + path + "' has no code for a device: it runs on the CPU");
+  try {
+    deviceCode->checkCanRun(device);
+  } catch (const gqa::Failure &failure) {
+    gqa::fail(failure.status, "'" + path + "' " + failure.message);
+  }
 }
 
 extern "C" {
@@ -144,7 +181,26 @@ GQA_API const char *gqa_artifact_description(const gqa_artifact *artifact) {
 GQA_API gqa_status gqa_artifact_can_run(gqa_context *context, const gqa_artifact *artifact) {
   if (!context || !artifact)
     return GQA_INVALID_ARGUMENT;
-  return context->guard([&] { artifact->checkCanRun(); });
+  return context->guard([&] {
+    artifact->checkCpu();
+    if (artifact->deviceCode)
+      artifact->checkDevice(*context->getDevice(0));
+  });
+}
+
+GQA_API gqa_status gqa_artifact_can_run_on(gqa_context *context, const gqa_artifact *artifact, DLDevice device) {
+  if (!context || !artifact)
+    return GQA_INVALID_ARGUMENT;
+  return context->guard([&] {
+    artifact->checkCpu();
+    if (device.device_type == kDLCUDA)
+      artifact->checkDevice(*context->getDevice(device.device_id));
+    else if (device.device_type != kDLCPU)
+      gqa::fail(GQA_INVALID_ARGUMENT, "device type " + std::to_string(device.device_type) + " is neither the CPU (" +
+                                          std::to_string(kDLCPU) + ") nor CUDA (" + std::to_string(kDLCUDA) + ")");
+    else if (artifact->deviceCode)
+      gqa::fail(GQA_UNSUPPORTED_TARGET, "'" + artifact->path + "' runs on a CUDA device, not on the CPU");
+  });
 }
 
 GQA_API int32_t gqa_artifact_num_entries(const gqa_artifact *artifact) {

@@ -1,6 +1,7 @@
 #ifndef GQA_RUNTIME_ARTIFACT_H
 #define GQA_RUNTIME_ARTIFACT_H
 
+#include "runtime/cuda/DeviceCode.h"
 #include "runtime/gqa.h"
 #include "runtime/gqa_host.h"
 
@@ -26,6 +27,8 @@ struct EntryDescription {
   std::string name;
   std::vector<TensorDescription> arguments, results;
   gqa_entry run = nullptr, shape = nullptr;
+  gqa_entry workspace = nullptr; ///< null if it needs none
+  bool isForDevice = false;      ///< takes memory of a CUDA device and runs there
 };
 
 /// "f32[1, 32, s0, 128]".
@@ -40,17 +43,22 @@ struct gqa_artifact {
   /// The entry called `name`; throws gqa::Failure.
   const gqa::EntryDescription &getEntry(const std::string &name) const;
 
-  /// Throws gqa::Failure if this machine lacks what the code needs.
-  void checkCanRun() const;
+  /// Throws gqa::Failure if this machine's CPU lacks what the code needs.
+  void checkCpu() const;
+
+  /// Throws gqa::Failure if `device` cannot run the kernels.
+  void checkDevice(const gqa::cuda::Device &device) const;
 
   std::string path;
   std::string description;
   std::string triple;
   std::vector<std::string> features;
   std::vector<gqa::EntryDescription> entries;
+  std::unique_ptr<gqa::cuda::DeviceCode> deviceCode; ///< null if no entry is for a device
 
 private:
   void parseDescription();
+  void findCode(gqa::EntryDescription &entry);
 
   struct Closer {
     void operator()(void *library) const;

@@ -1,50 +1,15 @@
-// Calling an entry: validation of the tensors, and the memref descriptors that compiled code takes.
+// Calling an entry: the memref descriptors that compiled code takes, on the CPU or on a device.
 
 #include "runtime/Artifact.h"
 #include "runtime/Context.h"
+#include "runtime/TensorChecker.h"
+#include "runtime/cuda/DeviceCalls.h"
 
 #include <algorithm>
-#include <map>
 
 namespace gqa {
 
 namespace {
-
-/// DLPack's kBool, which older headers lack.
-constexpr uint8_t kBool = 6;
-
-/// The element types that cross the interface, by MLIR's names.
-struct ElementType {
-  const char *name;
-  uint8_t code;
-  uint8_t bits;
-};
-
-constexpr ElementType kElementTypes[] = {
-    {"f32", kDLFloat, 32}, {"f64", kDLFloat, 64}, {"f16", kDLFloat, 16}, {"bf16", kDLBfloat, 16}, {"i64", kDLInt, 64},
-    {"i32", kDLInt, 32},   {"i16", kDLInt, 16},   {"i8", kDLInt, 8},     {"index", kDLInt, 64},   {"i1", kBool, 8},
-};
-
-std::string printType(DLDataType type) {
-  for (const ElementType &known : kElementTypes)
-    if (known.code == type.code && known.bits == type.bits && type.lanes == 1)
-      return known.name;
-  return "DLPack type (" + std::to_string(type.code) + ", " + std::to_string(type.bits) + ", " +
-         std::to_string(type.lanes) + ")";
-}
-
-bool isSameType(DLDataType type, const std::string &name) {
-  if (type.lanes != 1)
-    return false;
-  // Bytes of either sign, and booleans, all carry i1 and i8.
-  bool isByte = type.bits == 8 && (type.code == kDLInt || type.code == kDLUInt || type.code == kBool);
-  if (name == "i1" || name == "i8")
-    return isByte;
-  for (const ElementType &known : kElementTypes)
-    if (name == known.name)
-      return type.code == known.code && type.bits == known.bits;
-  return false;
-}
 
 /// The memref descriptor of compiled code: {allocated, aligned, offset, sizes..., strides...}.
 class Descriptor {
@@ -70,66 +35,6 @@ private:
   std::vector<int64_t> words;
 };
 
-/// Checks the tensors of one call; what the symbols of dimensions stand for is learnt on the way.
-class Checker {
-public:
-  void check(const DLTensor *tensor, const TensorDescription &expected, const std::string &what) {
-    if (!tensor)
-      fail(GQA_INVALID_ARGUMENT, what + " is null");
-    if (tensor->device.device_type != kDLCPU)
-      fail(GQA_INVALID_ARGUMENT, what + " is on device type " + std::to_string(tensor->device.device_type) +
-                                     ", but the entry takes CPU memory (" + std::to_string(kDLCPU) + ")");
-    if (!isSameType(tensor->dtype, expected.type))
-      fail(GQA_INVALID_ARGUMENT,
-           what + " has element type " + printType(tensor->dtype) + ", expected " + print(expected));
-    if (tensor->ndim != static_cast<int>(expected.shape.size()))
-      fail(GQA_INVALID_ARGUMENT, what + " has rank " + std::to_string(tensor->ndim) + ", expected rank " +
-                                     std::to_string(expected.shape.size()) + " as " + print(expected));
-    bool isEmpty = checkShape(*tensor, expected, what);
-    checkMemory(*tensor, isEmpty, what);
-  }
-
-private:
-  bool checkShape(const DLTensor &tensor, const TensorDescription &expected, const std::string &what) {
-    bool isEmpty = false;
-    for (int dim = 0; dim < tensor.ndim; ++dim) {
-      int64_t extent = tensor.shape[dim];
-      const DimDescription &description = expected.shape[static_cast<size_t>(dim)];
-      std::string where = what + ": dimension " + std::to_string(dim) + " is " + std::to_string(extent);
-      if (extent < 0)
-        fail(GQA_INVALID_ARGUMENT, where + ", which is negative");
-      if (description.extent && extent != *description.extent)
-        fail(GQA_INVALID_ARGUMENT, where + ", expected " + std::to_string(*description.extent));
-      if (!description.extent && description.symbol != "?") {
-        auto [it, isNew] = symbols.try_emplace(description.symbol, Binding{extent, what});
-        if (!isNew && it->second.extent != extent)
-          fail(GQA_INVALID_ARGUMENT, where + ", but '" + description.symbol + "' is " +
-                                         std::to_string(it->second.extent) + " in " + it->second.what);
-      }
-      isEmpty |= extent == 0;
-    }
-    return isEmpty;
-  }
-
-  static void checkMemory(const DLTensor &tensor, bool isEmpty, const std::string &what) {
-    if (!tensor.data && !isEmpty)
-      fail(GQA_INVALID_ARGUMENT, what + " has no data");
-    int last = tensor.ndim - 1;
-    if (tensor.strides && tensor.ndim > 0 && tensor.shape[last] > 1 && tensor.strides[last] != 1)
-      fail(GQA_INVALID_ARGUMENT,
-           what + ": the innermost stride is " + std::to_string(tensor.strides[last]) + ", expected 1");
-    size_t bytes = tensor.dtype.bits / 8;
-    if ((reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset) % bytes != 0)
-      fail(GQA_INVALID_ARGUMENT, what + " is not aligned to its elements of " + std::to_string(bytes) + " bytes");
-  }
-
-  struct Binding {
-    int64_t extent;
-    std::string what;
-  };
-  std::map<std::string, Binding> symbols;
-};
-
 std::string nameTensor(const char *kind, size_t index, const EntryDescription &entry) {
   return std::string(kind) + " " + std::to_string(index) + " of '" + entry.name + "'";
 }
@@ -144,8 +49,8 @@ void checkCount(const char *kind, int32_t count, size_t expected, const EntryDes
 class Call {
 public:
   Call(gqa_context &context, const gqa_artifact &artifact, const char *name)
-      : context(context), entry(artifact.getEntry(name)) {
-    artifact.checkCanRun();
+      : context(context), artifact(artifact), entry(artifact.getEntry(name)), checker(entry.isForDevice) {
+    artifact.checkCpu();
   }
 
   void setInputs(const DLTensor *const *inputs, int32_t count) {
@@ -166,8 +71,16 @@ public:
     std::vector<Descriptor> results;
     for (std::vector<int64_t> &shape : shapes)
       results.emplace_back(shape);
-    invoke(entry.shape, results);
+    invoke(entry.shape, results, /*device=*/nullptr);
     return shapes;
+  }
+
+  /// Loads the kernels, if the entry is for a device.
+  int64_t getWorkspaceBytes() {
+    if (!entry.isForDevice)
+      return 0;
+    cuda::DeviceCalls calls(getProgram(), {});
+    return computeWorkspaceBytes(calls);
   }
 
   void run(DLTensor *const *outputs, int32_t count) {
@@ -183,19 +96,45 @@ public:
       checker.check(outputs[i], expected, nameTensor("output", i, entry));
       results.emplace_back(*outputs[i]);
     }
-    invoke(entry.run, results);
+    if (!entry.isForDevice)
+      return invoke(entry.run, results, /*device=*/nullptr);
+    cuda::DeviceCalls calls(
+        getProgram(), {static_cast<cuda::StreamHandle>(context.stream), context.workspace, context.workspaceBytes});
+    if (int64_t bytes = computeWorkspaceBytes(calls); bytes > context.workspaceBytes)
+      fail(GQA_INVALID_ARGUMENT, "'" + entry.name + "' needs a workspace of " + std::to_string(bytes) +
+                                     " bytes, but the context has " + std::to_string(context.workspaceBytes) +
+                                     ": see gqa_workspace_size, gqa_context_set_workspace");
+    invoke(entry.run, results, &calls);
   }
 
 private:
-  void invoke(gqa_entry function, std::vector<Descriptor> &results) {
+  const cuda::Program &getProgram() {
+    const std::shared_ptr<const cuda::Device> &device = context.getDevice(checker.getDeviceOrdinal());
+    artifact.checkDevice(*device);
+    return artifact.deviceCode->getProgram(device);
+  }
+
+  int64_t computeWorkspaceBytes(const cuda::DeviceCalls &calls) {
+    if (!entry.workspace)
+      return 0;
+    std::vector<int64_t> bytes = {0};
+    std::vector<Descriptor> results = {Descriptor(bytes)};
+    invoke(entry.workspace, results, &calls);
+    return bytes[0];
+  }
+
+  void invoke(gqa_entry function, std::vector<Descriptor> &results, const cuda::DeviceCalls *device) {
     std::vector<void *> args;
     for (Descriptor &descriptor : descriptors)
       args.push_back(descriptor.get());
     for (Descriptor &descriptor : results)
       args.push_back(descriptor.get());
     gqa_host host = context.getHost();
+    host.device = device ? device->getTable() : nullptr;
     int32_t status = function(&host, args.data());
     context.releaseLeftovers();
+    if (device && device->getFailure())
+      fail(device->getFailure()->status, "'" + entry.name + "' failed: " + device->getFailure()->message);
     if (status == GQA_OUT_OF_MEMORY)
       fail(GQA_OUT_OF_MEMORY, "'" + entry.name + "' ran out of memory");
     if (status != GQA_OK)
@@ -203,8 +142,9 @@ private:
   }
 
   gqa_context &context;
+  const gqa_artifact &artifact;
   const EntryDescription &entry;
-  Checker checker;
+  TensorChecker checker;
   std::vector<Descriptor> descriptors;
 };
 
@@ -231,6 +171,19 @@ GQA_API gqa_status gqa_result_shape(gqa_context *context, const gqa_artifact *ar
     *rank = static_cast<int32_t>(extents.size());
     for (int32_t dim = 0; dim < std::min(*rank, capacity); ++dim)
       shape[dim] = extents[static_cast<size_t>(dim)];
+  });
+}
+
+GQA_API gqa_status gqa_workspace_size(gqa_context *context, const gqa_artifact *artifact, const char *entry,
+                                      const DLTensor *const *inputs, int32_t num_inputs, int64_t *bytes) {
+  if (!context)
+    return GQA_INVALID_ARGUMENT;
+  return context->guard([&] {
+    if (!artifact || !entry || !bytes)
+      gqa::fail(GQA_INVALID_ARGUMENT, "artifact, entry and bytes must not be null");
+    gqa::Call call(*context, *artifact, entry);
+    call.setInputs(inputs, num_inputs);
+    *bytes = call.getWorkspaceBytes();
   });
 }
 

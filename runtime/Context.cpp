@@ -5,6 +5,13 @@
 
 gqa_host gqa_context::getHost() { return {parallelFor, allocate, deallocate, reportError, this, /*device=*/nullptr}; }
 
+const std::shared_ptr<const gqa::cuda::Device> &gqa_context::getDevice(int ordinal) {
+  auto it = devices.find(ordinal);
+  if (it == devices.end())
+    it = devices.emplace(ordinal, gqa::cuda::Device::open(ordinal)).first;
+  return it->second;
+}
+
 void gqa_context::releaseLeftovers() {
   for (void *pointer : live) {
     if (options.deallocate)
@@ -97,6 +104,10 @@ GQA_API const char *gqa_status_name(gqa_status status) {
     return "internal error";
   case GQA_BAD_CACHE_FILE:
     return "bad cache file";
+  case GQA_NO_DEVICE:
+    return "no device";
+  case GQA_DEVICE_ERROR:
+    return "device error";
   }
   return "unknown status";
 }
@@ -119,6 +130,27 @@ GQA_API gqa_status gqa_context_set_num_threads(gqa_context *context, int32_t num
     if (num_threads < 0)
       gqa::fail(GQA_INVALID_ARGUMENT, "number of threads must not be negative, got " + std::to_string(num_threads));
     context->options.num_threads = num_threads;
+  });
+}
+
+GQA_API gqa_status gqa_context_set_stream(gqa_context *context, void *stream) {
+  if (!context)
+    return GQA_INVALID_ARGUMENT;
+  return context->guard([&] { context->stream = stream; });
+}
+
+GQA_API gqa_status gqa_context_set_workspace(gqa_context *context, void *workspace, int64_t bytes) {
+  if (!context)
+    return GQA_INVALID_ARGUMENT;
+  return context->guard([&] {
+    constexpr uintptr_t kAlignment = 256;
+    if (bytes < 0 || (bytes > 0 && !workspace))
+      gqa::fail(GQA_INVALID_ARGUMENT, "a workspace of " + std::to_string(bytes) + " bytes at " +
+                                          (workspace ? "an address" : "null") + " is impossible");
+    if (reinterpret_cast<uintptr_t>(workspace) % kAlignment != 0)
+      gqa::fail(GQA_INVALID_ARGUMENT, "the workspace must begin at a multiple of 256 bytes");
+    context->workspace = workspace;
+    context->workspaceBytes = bytes;
   });
 }
 

@@ -1,26 +1,16 @@
 #ifndef GQA_RUNTIME_CONTEXT_H
 #define GQA_RUNTIME_CONTEXT_H
 
-#include "runtime/gqa.h"
+#include "runtime/Failure.h"
+#include "runtime/cuda/Device.h"
 #include "runtime/gqa_host.h"
 
 #include <exception>
+#include <map>
 #include <mutex>
 #include <new>
 #include <string>
 #include <unordered_set>
-
-namespace gqa {
-
-/// What went wrong, on its way to the C interface.
-struct Failure {
-  gqa_status status;
-  std::string message;
-};
-
-[[noreturn]] inline void fail(gqa_status status, std::string message) { throw Failure{status, std::move(message)}; }
-
-} // namespace gqa
 
 /// The state behind a gqa_context: callbacks, and the memory that the running call holds.
 struct gqa_context {
@@ -28,6 +18,9 @@ struct gqa_context {
 
   /// Callbacks for compiled code, which lead back here.
   gqa_host getHost();
+
+  /// The CUDA device with this number, opened when it is first needed. Throws gqa::Failure.
+  const std::shared_ptr<const gqa::cuda::Device> &getDevice(int ordinal);
 
   /// Frees what a failed call left behind.
   void releaseLeftovers();
@@ -52,6 +45,10 @@ struct gqa_context {
   gqa_options options;
   std::string message;
 
+  void *stream = nullptr; ///< of the calls on devices; null: the default one
+  void *workspace = nullptr;
+  int64_t workspaceBytes = 0;
+
 private:
   gqa_status setMessage(gqa_status status, const char *text) noexcept {
     try {
@@ -69,6 +66,7 @@ private:
 
   std::mutex mutex; // tasks of one call allocate from several threads
   std::unordered_set<void *> live;
+  std::map<int, std::shared_ptr<const gqa::cuda::Device>> devices;
 };
 
 #endif // GQA_RUNTIME_CONTEXT_H

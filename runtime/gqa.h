@@ -22,7 +22,7 @@ extern "C" {
 
 /* The version of this interface. A library serves callers built with the same major version. */
 #define GQA_API_VERSION_MAJOR 0
-#define GQA_API_VERSION_MINOR 1
+#define GQA_API_VERSION_MINOR 2
 
 typedef enum gqa_status {
   GQA_OK = 0,
@@ -34,7 +34,9 @@ typedef enum gqa_status {
   GQA_OUT_OF_MEMORY = 6,
   GQA_EXECUTION_FAILED = 7, /* an assertion of the compiled function failed */
   GQA_INTERNAL_ERROR = 8,
-  GQA_BAD_CACHE_FILE = 9 /* not a saved sequence, truncated, damaged, or of a cache with other layers */
+  GQA_BAD_CACHE_FILE = 9, /* not a saved sequence, truncated, damaged, or of a cache with other layers */
+  GQA_NO_DEVICE = 10,     /* no CUDA driver, no device, or none with this number */
+  GQA_DEVICE_ERROR = 11   /* a function of the CUDA driver failed; the message has the driver's name of the error */
 } gqa_status;
 
 /* The name of a status, e.g. "out of memory". */
@@ -66,6 +68,12 @@ GQA_API void gqa_context_destroy(gqa_context *context); /* NULL is allowed */
 /* Changes the number of threads of the library's own parallel-for; 0: as many as OpenMP gives. */
 GQA_API gqa_status gqa_context_set_num_threads(gqa_context *context, int32_t num_threads);
 
+/* Where calls on devices run: on `stream`, a CUstream or cudaStream_t of the tensors' device (NULL: the default
+ * stream), with `workspace`, device memory of `bytes` bytes at a multiple of 256, which nothing else may use until the
+ * calls on the stream are over. Both stay until they are set again. */
+GQA_API gqa_status gqa_context_set_stream(gqa_context *context, void *stream);
+GQA_API gqa_status gqa_context_set_workspace(gqa_context *context, void *workspace, int64_t bytes);
+
 /* The message of the last failed call with this context, one line; "" if there was none. Valid until the next call. */
 GQA_API const char *gqa_context_message(const gqa_context *context);
 
@@ -81,8 +89,12 @@ GQA_API void gqa_artifact_destroy(gqa_artifact *artifact); /* NULL is allowed */
 /* The description of the artifact as JSON (docs/design.md, "Artifact"). Valid as long as the artifact. */
 GQA_API const char *gqa_artifact_description(const gqa_artifact *artifact);
 
-/* GQA_OK if this machine can run the artifact; else GQA_UNSUPPORTED_TARGET, and the message names what is missing. */
+/* GQA_OK if this machine can run the artifact, on CUDA device 0 if it is for such devices; else GQA_UNSUPPORTED_TARGET
+ * or GQA_NO_DEVICE, and the message names what is missing. */
 GQA_API gqa_status gqa_artifact_can_run(gqa_context *context, const gqa_artifact *artifact);
+
+/* The same for one device: {kDLCPU, 0} or {kDLCUDA, number}. */
+GQA_API gqa_status gqa_artifact_can_run_on(gqa_context *context, const gqa_artifact *artifact, DLDevice device);
 
 /* The number of entries and their names, in the order of the module. NULL if `index` is out of range. */
 GQA_API int32_t gqa_artifact_num_entries(const gqa_artifact *artifact);
@@ -96,9 +108,20 @@ GQA_API gqa_status gqa_result_shape(gqa_context *context, const gqa_artifact *ar
                                     const DLTensor *const *inputs, int32_t num_inputs, int32_t result, int64_t *shape,
                                     int32_t capacity, int32_t *rank);
 
-/* Calls an entry. Tensors are in CPU memory, may have any strides but 1 in the innermost dimension, and are aligned to
- * their element type; outputs have the shapes that gqa_result_shape reports and share no memory with inputs or each
- * other. Booleans are bytes, 0 or 1. Scalars are tensors of rank 0. When the call fails, outputs hold no result. */
+/* The bytes of workspace that a call of an entry with these inputs needs on their device: 0 if it runs on the CPU.
+ * Loads the entry's kernels there, if this is the first call; so after it gqa_call may be captured into a CUDA graph.
+ */
+GQA_API gqa_status gqa_workspace_size(gqa_context *context, const gqa_artifact *artifact, const char *entry,
+                                      const DLTensor *const *inputs, int32_t num_inputs, int64_t *bytes);
+
+/* Calls an entry. Tensors are in CPU memory, or all on one CUDA device if the entry is for such devices, may have any
+ * strides but 1 in the innermost dimension, and are aligned to their element type; outputs have the shapes that
+ * gqa_result_shape reports and share no memory with inputs or each other. Booleans are bytes, 0 or 1. Scalars are
+ * tensors of rank 0. When the call fails, outputs hold no result.
+ *
+ * On a device the call starts kernels on the context's stream and returns: it waits for nothing, allocates nothing on
+ * the device, and reads no tensor on the host, so that it can be captured into a CUDA graph (gqa_workspace_size loads
+ * what must be loaded before). Errors of kernels appear where the stream is waited for. */
 GQA_API gqa_status gqa_call(gqa_context *context, const gqa_artifact *artifact, const char *entry,
                             const DLTensor *const *inputs, int32_t num_inputs, DLTensor *const *outputs,
                             int32_t num_outputs);

@@ -1,0 +1,50 @@
+#ifndef GQA_TEST_UNIT_CUDA_FAKEMODULE_H
+#define GQA_TEST_UNIT_CUDA_FAKEMODULE_H
+
+#include "runtime/cuda/DriverTypes.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fakecuda {
+
+constexpr gqa::cuda::Result kNoBinaryForGpu = 209, kInvalidPtx = 218;
+
+/// A module that the fake driver loaded: PTX, of which it reads versions, names and parameters, or a cubin, of which it
+/// reads the architecture and the names.
+class FakeModule {
+public:
+  using Body = void (*)(const unsigned *grid, const unsigned *block, void **parameters);
+  struct Function {
+    std::string name;
+    std::vector<size_t> parameterBytes;
+    int sharedBytes = 48 * 1024; // that launches may ask for
+    Body body = nullptr;
+  };
+
+  FakeModule() = default;
+  ~FakeModule();
+  FakeModule(const FakeModule &) = delete;
+
+  /// `log` gets what is wrong.
+  gqa::cuda::Result load(const void *image, int capability, std::string &log);
+
+  /// The function of this name; null if there is none.
+  gqa::cuda::FunctionHandle get(const std::string &name);
+
+  Function *find(gqa::cuda::FunctionHandle handle);
+
+private:
+  gqa::cuda::Result loadPtx(const std::string &text, int capability, std::string &log);
+  gqa::cuda::Result loadCubin(const unsigned char *image, int capability);
+  bool readFunctions(const std::string &text);
+
+  std::map<std::string, std::unique_ptr<Function>> functions;
+  void *bodies = nullptr; // the shared object with kernels
+};
+
+} // namespace fakecuda
+
+#endif // GQA_TEST_UNIT_CUDA_FAKEMODULE_H
