@@ -48,8 +48,12 @@ void checkCount(const char *kind, int32_t count, size_t expected, const EntryDes
 /// One call of one entry.
 class Call {
 public:
-  Call(gqa_context &context, const gqa_artifact &artifact, const char *name)
-      : context(context), artifact(artifact), entry(artifact.getEntry(name)), checker(entry.isForDevice) {
+  /// `needsOnlyShapes`: the tensors may be anywhere.
+  Call(gqa_context &context, const gqa_artifact &artifact, const char *name, bool needsOnlyShapes = false)
+      : context(context), artifact(artifact), entry(artifact.getEntry(name)),
+        checker(needsOnlyShapes     ? TensorChecker::Place::Anywhere
+                : entry.isForDevice ? TensorChecker::Place::Cuda
+                                    : TensorChecker::Place::Cpu) {
     artifact.checkCpu();
   }
 
@@ -161,7 +165,7 @@ GQA_API gqa_status gqa_result_shape(gqa_context *context, const gqa_artifact *ar
   return context->guard([&] {
     if (!artifact || !entry || !rank || (capacity > 0 && !shape))
       gqa::fail(GQA_INVALID_ARGUMENT, "artifact, entry, shape and rank must not be null");
-    gqa::Call call(*context, *artifact, entry);
+    gqa::Call call(*context, *artifact, entry, /*needsOnlyShapes=*/true);
     call.setInputs(inputs, num_inputs);
     std::vector<std::vector<int64_t>> shapes = call.getResultShapes();
     if (result < 0 || static_cast<size_t>(result) >= shapes.size())

@@ -3,13 +3,17 @@
 
 #include "runtime/gqa.h"
 
+#include <exception>
 #include <string>
 #include <utility>
 
 namespace gqa {
 
 /// What went wrong, on its way to the C interface.
-struct Failure {
+struct Failure : std::exception {
+  Failure(gqa_status status, std::string message) : status(status), message(std::move(message)) {}
+  const char *what() const noexcept override { return message.c_str(); }
+
   gqa_status status;
   std::string message;
 };

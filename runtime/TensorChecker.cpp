@@ -80,6 +80,9 @@ void TensorChecker::check(const DLTensor *tensor, const TensorDescription &expec
 }
 
 void TensorChecker::checkDevice(const DLTensor &tensor, const std::string &what) {
+  if (place == Place::Anywhere)
+    return;
+  bool isForDevice = place == Place::Cuda;
   DLDeviceType type = isForDevice ? kDLCUDA : kDLCPU;
   if (tensor.device.device_type != type)
     fail(GQA_INVALID_ARGUMENT, what + " is " + printDevice(tensor.device) + ", but the entry takes " +

@@ -11,8 +11,10 @@ namespace gqa {
 /// way.
 class TensorChecker {
 public:
-  /// `isForDevice`: the tensors must be on a CUDA device, all on the same, instead of in CPU memory.
-  explicit TensorChecker(bool isForDevice) : isForDevice(isForDevice) {}
+  /// Where the tensors must be; `Cuda`: all on the same device.
+  enum class Place { Cpu, Cuda, Anywhere };
+
+  explicit TensorChecker(Place place) : place(place) {}
 
   /// `what` begins messages. Throws gqa::Failure.
   void check(const DLTensor *tensor, const TensorDescription &expected, const std::string &what);
@@ -29,7 +31,7 @@ private:
     int64_t extent;
     std::string what;
   };
-  bool isForDevice;
+  Place place;
   Binding device = {-1, ""};
   std::map<std::string, Binding> symbols;
 };

@@ -17,11 +17,18 @@ def cpu_flags():
     return set()
 
 
+def load_cuda():
+    """The CUDA driver, or None."""
+    try:
+        return ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+
+
 def has_gpu():
     """True if the CUDA driver is installed and finds at least one device."""
-    try:
-        cuda = ctypes.CDLL("libcuda.so.1")
-    except OSError:
+    cuda = load_cuda()
+    if not cuda:
         return False
     count = ctypes.c_int(0)
     return cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
@@ -46,6 +53,8 @@ def features(build_compiler, sanitize):
     found |= {feature for name, feature in SANITIZER_FEATURES.items() if name in sanitize.split(",")}
     if build_compiler:
         found.add("compiler")
+    if load_cuda():
+        found.add("cuda-driver")
     if has_gpu():
         found.add("gpu")
     return found

@@ -4,6 +4,7 @@
 
 #include "runtime/gqa.h"
 #include "tools/CompilerProcess.h"
+#include "tools/DeviceSession.h"
 #include "tools/InputSpec.h"
 #include "tools/Npy.h"
 #include "tools/OutputFile.h"
@@ -26,7 +27,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct RunOptions {
-  std::string module, function, json;
+  std::string module, function, json, device;
   std::vector<std::string> inputs, outputs, expected, compileOptions;
   double atol = 1e-4, rtol = 1e-4, minTime = 0.5;
   uint64_t seed = 1;
@@ -83,6 +84,9 @@ public:
     }
     return outputs;
   }
+
+  gqa_context *getContext() const { return context.get(); }
+  const gqa_artifact *getArtifact() const { return artifact.get(); }
 
   void call(const std::string &name, const std::vector<const DLTensor *> &inputs,
             const std::vector<DLTensor *> &outputs) const {
@@ -216,7 +220,7 @@ Json summarise(const HostTensor &tensor) {
   return summary;
 }
 
-template <typename Body> Json measure(Body body, double minTime) {
+template <typename Body> std::vector<double> measure(Body body, double minTime) {
   using Clock = std::chrono::steady_clock;
   body();
   std::vector<double> times;
@@ -227,6 +231,10 @@ template <typename Body> Json measure(Body body, double minTime) {
     times.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     total += times.back();
   }
+  return times;
+}
+
+Json summariseTimes(std::vector<double> times) {
   std::sort(times.begin(), times.end());
   return {{"runs", times.size()},
           {"min_ms", times.front() * 1e3},
@@ -255,8 +263,21 @@ void printReport(const Json &report) {
   }
 }
 
+/// Where the entry runs, or why not where the user wants it to.
+DLDevice chooseDevice(const Json &entry, const std::string &wanted) {
+  bool isForDevice = entry.contains("device");
+  if (wanted.empty())
+    return {isForDevice ? kDLCUDA : kDLCPU, 0};
+  DLDevice device = parseDevice(wanted);
+  if (isForDevice != (device.device_type == kDLCUDA))
+    throw std::runtime_error("'" + entry.at("name").get<std::string>() + "' runs on " +
+                             (isForDevice ? "a CUDA device" : "the CPU") + ", not on '" + wanted + "'");
+  return device;
+}
+
 void runEntry(const Module &module, const RunOptions &options) {
   const Json &entry = module.getEntry(options.function);
+  DLDevice device = chooseDevice(entry, options.device);
   std::string name = entry.at("name");
   size_t resultCount = entry.at("results").size();
   for (auto [what, count] :
@@ -286,16 +307,27 @@ void runEntry(const Module &module, const RunOptions &options) {
   for (DLTensor &view : outputViews)
     destinations.push_back(&view);
 
-  module.call(name, arguments, destinations);
+  std::optional<DeviceCall> deviceCall;
+  if (device.device_type == kDLCUDA) {
+    deviceCall.emplace(device.device_id, module.getContext(), module.getArtifact(), name, arguments, destinations);
+    deviceCall->run();
+    deviceCall->download();
+  } else {
+    module.call(name, arguments, destinations);
+  }
   Json report = {{"function", name}, {"results", Json::array()}};
   for (const HostTensor &output : outputs)
     report["results"].push_back(summarise(output));
+  if (deviceCall)
+    report["device"] = deviceCall->getDevice().describe();
   report["checks"] = checkOutputs(outputs, options);
   for (size_t i = 0; i < options.outputs.size(); ++i)
     if (options.outputs[i] != "-")
       writeNpy(options.outputs[i].substr(options.outputs[i].front() == '@'), outputs[i]);
   if (options.benchmark)
-    report["benchmark"] = measure([&] { module.call(name, arguments, destinations); }, options.minTime);
+    report["benchmark"] =
+        summariseTimes(deviceCall ? deviceCall->time(options.minTime, /*maxCalls=*/1000)
+                                  : measure([&] { module.call(name, arguments, destinations); }, options.minTime));
   if (options.json.empty())
     printReport(report);
   else
@@ -313,6 +345,8 @@ void run(const RunOptions &options) {
     std::vector<std::string> flags = options.compileOptions;
     if (options.unfused)
       flags.push_back("--unfused");
+    if (!options.device.empty() && parseDevice(options.device).device_type == kDLCUDA)
+      flags.push_back("--gpu=" + getCompilerTarget(*cuda::Device::open(parseDevice(options.device).device_id)));
     compileArtifact(options.module, path, flags);
   }
   Module module(path, options.threads);
@@ -338,6 +372,7 @@ void addRunCommand(CLI::App &app) {
   command->add_option("--atol", options->atol, "absolute tolerance of --expect")->capture_default_str();
   command->add_option("--rtol", options->rtol, "relative tolerance of --expect")->capture_default_str();
   command->add_option("--seed", options->seed, "seed of random inputs")->capture_default_str();
+  command->add_option("--device", options->device, "where to run: cpu or cuda:N; default: where the module can");
   command->add_option("--threads", options->threads, "number of threads; 0: all")->capture_default_str();
   command->add_flag("--benchmark", options->benchmark, "time repeated calls");
   command->add_option("--min-time", options->minTime, "seconds that --benchmark runs for at least")

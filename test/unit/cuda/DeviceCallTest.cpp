@@ -1,34 +1,17 @@
 // Calling device entries through the C interface, on the fake driver: Inputs/device-artifact.c is the module.
 
-#include "runtime/ArtifactTrailer.h"
 #include "runtime/cuda/Resources.h"
 #include "runtime/gqa.h"
 #include "test/unit/cuda/FakeCuda.h"
 
-#include <fstream>
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <memory>
-#include <sstream>
 #include <thread>
-#include <unistd.h>
 
 using namespace gqa::cuda;
 
 namespace {
-
-/// The shared object with its trailer, as a file that is removed in the end.
-class ArtifactFile {
-public:
-  ArtifactFile() {
-    std::ifstream stream(GQA_DEVICE_ARTIFACT, std::ios::binary);
-    std::ostringstream image;
-    image << stream.rdbuf();
-    EXPECT_EQ(gqa::writeArtifact(path, image.str()), "");
-  }
-  ~ArtifactFile() { unlink(path.c_str()); }
-
-  std::string path = testing::TempDir() + "device-artifact-" + std::to_string(getpid()) + ".so";
-};
 
 using Context = std::unique_ptr<gqa_context, void (*)(gqa_context *)>;
 using Artifact = std::unique_ptr<gqa_artifact, void (*)(gqa_artifact *)>;
@@ -36,9 +19,8 @@ using Artifact = std::unique_ptr<gqa_artifact, void (*)(gqa_artifact *)>;
 Context makeContext() { return {gqa_context_create(nullptr), gqa_context_destroy}; }
 
 Artifact loadArtifact(gqa_context *context) {
-  ArtifactFile file;
   gqa_artifact *artifact = nullptr;
-  EXPECT_EQ(gqa_artifact_load(context, file.path.c_str(), &artifact), GQA_OK) << gqa_context_message(context);
+  EXPECT_EQ(gqa_artifact_load(context, GQA_DEVICE_ARTIFACT, &artifact), GQA_OK) << gqa_context_message(context);
   return {artifact, gqa_artifact_destroy};
 }
 
