@@ -79,6 +79,8 @@ void addCompareCommand(CLI::App &app) {
   command->add_option("--seconds", plan.secondsPerLength, "time to spend on each length")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 3600.0));
+  command->add_flag("--with-projections", plan.withProjections,
+                    "whole layers, too: q, k, v and o projections, rotary embedding, KV cache");
   command->add_option("--json", options->jsonPath, "write the numbers as JSON; -: to standard output, without tables");
   command->add_option("--report", options->reportPath, "write tables and plots, FILE.html, or plots, FILE.svg");
   command->callback([options] { runCompareCommand(*options); });

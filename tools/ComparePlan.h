@@ -21,6 +21,7 @@ struct ComparePlan {
   int threads = 0;
   uint64_t seed = 1;
   double secondsPerLength = 10;
+  bool withProjections = false; // whole layers, too
 
   /// Elements of query and output, and of key and value, of the largest case.
   double maxQueryElements() const;

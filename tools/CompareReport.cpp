@@ -2,6 +2,8 @@
 
 #include "tools/HeadVariants.h"
 #include "tools/KVCacheSize.h"
+#include "tools/LayerReport.h"
+#include "tools/NumberText.h"
 #include "tools/TextTable.h"
 
 #include <algorithm>
@@ -10,26 +12,6 @@ namespace gqa {
 namespace {
 
 constexpr double megabyte = 1 << 20;
-
-std::string print(double value, int decimals) {
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, "%.*f", decimals, value);
-  return buffer;
-}
-
-std::string printError(double error) {
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, "%.1e", error);
-  return buffer;
-}
-
-std::string printPercent(double part, double whole) { return print(100 * part / whole, 0) + " %"; }
-
-/// A time with three significant digits.
-std::string printMilliseconds(double seconds) {
-  double milliseconds = 1e3 * seconds;
-  return print(milliseconds, milliseconds < 10 ? 3 : milliseconds < 100 ? 2 : milliseconds < 1000 ? 1 : 0);
-}
 
 /// One case with everything that follows from its time.
 struct Rates {
@@ -207,6 +189,8 @@ std::string printText(const CompareResult &result) {
   text += "Sizes, all layers (parameters of the q, k, v and o projections; MB = 2^20 bytes)\n\n" + printSizes(plan);
   text += "\nPrefill, causal, one layer\n\n" + printTimes(result, Phase::prefill);
   text += "\nDecode of one token, one layer\n\n" + printTimes(result, Phase::decode);
+  if (result.layers)
+    text += "\n" + printLayerTables(*result.layers);
   return text + "\n" + printNotes(result);
 }
 
@@ -233,22 +217,25 @@ nlohmann::ordered_json printJson(const CompareResult &result) {
                      {"fused", printForm(result, test, test.fused)},
                      {"unfused", test.unfused ? printForm(result, test, *test.unfused) : json(nullptr)},
                      {"speed_up", test.unfused ? json(test.speedUp()) : json(nullptr)}});
-  return {{"model", plan.heads.model ? json(plan.heads.model->name) : json(nullptr)},
-          {"layers", plan.heads.layers},
-          {"d_model", plan.heads.dModel},
-          {"heads", plan.heads.heads},
-          {"head_dim", plan.heads.headDim},
-          {"element_type", getName(plan.type)},
-          {"seed", plan.seed},
-          {"rows_checked", result.rowsChecked},
-          {"left_out", describeLeftOut(plan.heads)},
-          {"limits",
-           {{"threads", result.limits.threads},
-            {"fma_gflops", result.limits.fmaGflops},
-            {"bf16_dot_gflops", result.limits.bf16Gflops > 0 ? json(result.limits.bf16Gflops) : json(nullptr)},
-            {"dram_read_gb_per_second", result.limits.dramReadGBs}}},
-          {"variants", variants},
-          {"cases", cases}};
+  json report = {{"model", plan.heads.model ? json(plan.heads.model->name) : json(nullptr)},
+                 {"layers", plan.heads.layers},
+                 {"d_model", plan.heads.dModel},
+                 {"heads", plan.heads.heads},
+                 {"head_dim", plan.heads.headDim},
+                 {"element_type", getName(plan.type)},
+                 {"seed", plan.seed},
+                 {"rows_checked", result.rowsChecked},
+                 {"left_out", describeLeftOut(plan.heads)},
+                 {"limits",
+                  {{"threads", result.limits.threads},
+                   {"fma_gflops", result.limits.fmaGflops},
+                   {"bf16_dot_gflops", result.limits.bf16Gflops > 0 ? json(result.limits.bf16Gflops) : json(nullptr)},
+                   {"dram_read_gb_per_second", result.limits.dramReadGBs}}},
+                 {"variants", variants},
+                 {"cases", cases}};
+  if (result.layers)
+    report["with_projections"] = printLayerJson(*result.layers);
+  return report;
 }
 
 std::vector<Plot> makePlots(const CompareResult &result) {

@@ -2,6 +2,7 @@
 #define GQA_TOOLS_COMPARERESULT_H
 
 #include "tools/ComparePlan.h"
+#include "tools/LayerPlan.h"
 #include "tools/MachineLimits.h"
 
 #include <optional>
@@ -32,6 +33,8 @@ struct CompareResult {
   int dramReads = 0;
   int rowsChecked = 0;           // per case and form
   std::vector<CaseResult> cases; // phase by phase, length by length, variants in the plan's order
+
+  std::optional<LayerResult> layers; // whole layers, if the plan has projections
 
   /// True where the arithmetic limit is that of bf16 dot products: the type and the CPU have them.
   bool hasDots() const { return plan.type == ElementType::bf16 && limits.bf16Gflops > 0; }

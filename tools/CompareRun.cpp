@@ -200,13 +200,31 @@ private:
 
 } // namespace
 
+/// The same attention inside whole layers.
+static LayerPlan makeLayerPlan(const ComparePlan &plan) {
+  LayerPlan layers;
+  layers.heads = plan.heads;
+  layers.type = plan.type;
+  layers.weightType = plan.type == ElementType::f32 ? layer::WeightType::F32 : layer::WeightType::BF16;
+  layers.prefill = plan.prefill;
+  layers.decode = plan.decode;
+  layers.ropeBase = plan.heads.model ? plan.heads.model->ropeBase : 10000;
+  layers.threads = plan.threads;
+  layers.seed = plan.seed;
+  layers.secondsPerLength = plan.secondsPerLength;
+  return layers;
+}
+
 CompareResult runCompare(const ComparePlan &plan) {
   double memory = physicalMemory();
   if (plan.dataBytes() > 0.8 * memory)
     throw std::runtime_error("q, k, v and o of these lengths and heads take " +
                              formatNumber(plan.dataBytes() * 1e-9, 1) + " GB; this machine has " +
                              formatNumber(memory * 1e-9, 1) + " GB");
-  return Runner(plan).run();
+  CompareResult result = Runner(plan).run();
+  if (plan.withProjections)
+    result.layers = runLayers(makeLayerPlan(plan));
+  return result;
 }
 
 } // namespace gqa

@@ -47,6 +47,9 @@ ModelData readModel(const json &entry, const std::string &path) {
   model.window = optionalCount("window");
   model.windowEvery = optionalCount("window_every");
   model.globalEvery = optionalCount("global_every");
+  if (entry.contains("rope_base") && (!entry["rope_base"].is_number() || entry["rope_base"] <= 1))
+    failField(path, model.name, "field 'rope_base' must be a number above 1, not " + entry["rope_base"].dump());
+  model.ropeBase = entry.value("rope_base", 0.0);
   if (entry.contains("softcap") && !entry["softcap"].is_number())
     failField(path, model.name, "field 'softcap' must be a number, not " + entry["softcap"].dump());
   if (entry.contains("sinks") && !entry["sinks"].is_boolean())

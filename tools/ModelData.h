@@ -15,6 +15,7 @@ struct ModelData {
   int64_t heads = 0;
   int64_t kvHeads = 0;
   int64_t headDim = 0;
+  double ropeBase = 0;     // 0: no rotary embedding
   int64_t window = 0;      // tokens; 0: none
   int64_t windowEvery = 0; // 0: not given
   int64_t globalEvery = 0; // 0: not given

@@ -8,6 +8,7 @@
 int main(int argc, char **argv) {
   CLI::App app("runs, checks, measures and compares grouped-query attention", "gqa-run");
   gqa::addCompareCommand(app);
+  gqa::addLayerCommand(app);
   gqa::addMemoryCommand(app);
   gqa::addRunCommand(app);
   app.require_subcommand(1);

@@ -1,0 +1,50 @@
+#ifndef GQA_TOOLS_LAYERBENCH_H
+#define GQA_TOOLS_LAYERBENCH_H
+
+#include "runtime/layer/GroupedQueryAttention.h"
+#include "tools/AttentionProblem.h"
+#include "tools/LoadedArtifact.h"
+
+namespace gqa {
+
+/// One layer with a KV cache, to be checked and timed on pseudo-random hidden states.
+class LayerBench {
+public:
+  /// `artifact` has the entries that printLayerEntries() prints under `prefix`, with elements of `type`.
+  LayerBench(const layer::LayerConfig &config, const layer::LayerWeights &weights, const LoadedArtifact &artifact,
+             const std::string &prefix, ElementType type, uint64_t seed);
+
+  /// Runs `tokens` tokens in one pass, and again through the cache with the last ones decoded one by one. Throws
+  /// std::runtime_error where the error rule is broken; returns the greatest error against the float64 reference.
+  double check(const layer::LayerWeights &weights, int64_t tokens);
+
+  /// Times one call: prompts of `tokens` tokens, `batch` of them, into empty sequences.
+  layer::LayerTimes prefill(int64_t tokens, int64_t batch);
+
+  /// Gives `batch` sequences `cached` tokens.
+  void fill(int64_t cached, int64_t batch);
+
+  /// Times one call: one more token for each sequence of fill().
+  layer::LayerTimes decode();
+
+private:
+  void makeCache(int64_t capacity, int64_t batch);
+  /// Whether sequences of the cache can have `tokens` tokens.
+  bool fits(int64_t tokens) const;
+  layer::LayerTimes forward(int64_t tokens, int64_t batch, bool usesCache);
+  void checkStatus(gqa_status status) const { layer::checkStatus(artifact.getContext(), status); }
+
+  const layer::LayerConfig config;
+  const LoadedArtifact &artifact;
+  ElementType type;
+  uint64_t seed;
+  layer::GroupedQueryAttention layer;
+  std::unique_ptr<gqa_cache, void (*)(gqa_cache *)> cache;
+  layer::PastKeyValues past;
+  std::vector<float> x, y; // [tokens, d_model] of the largest call
+  int64_t cachedTokens = 0;
+};
+
+} // namespace gqa
+
+#endif // GQA_TOOLS_LAYERBENCH_H

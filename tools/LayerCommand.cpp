@@ -1,0 +1,102 @@
+// gqa-run layer: whole attention layers, with projections and KV cache, on this machine.
+
+#include "tools/Commands.h"
+#include "tools/LayerReport.h"
+#include "tools/OutputFile.h"
+#include "tools/Validators.h"
+
+#include <memory>
+#include <stdexcept>
+
+namespace gqa {
+namespace {
+
+struct LayerOptions {
+  LayerPlan plan;
+  double ropeBase = -1; // -1: the model's, or none
+  std::string jsonPath, savePath;
+};
+
+/// Fills in what depends on other options. Everything that can be refused is refused before the long work.
+void resolve(LayerOptions &options) {
+  LayerPlan &plan = options.plan;
+  bool isGiven = !plan.heads.kvHeads.empty();
+  resolveHeads(plan.heads);
+  if (!isGiven && plan.heads.model)
+    plan.heads.kvHeads = {plan.heads.model->kvHeads};
+  plan.ropeBase = options.ropeBase >= 0 ? options.ropeBase : plan.heads.model ? plan.heads.model->ropeBase : 0;
+  bool readsOrWrites = !plan.weightsPath.empty() || !options.savePath.empty();
+  if (readsOrWrites && plan.heads.kvHeads.size() != 1)
+    throw std::runtime_error("a file of weights is for one layer: give --kv-heads one number");
+  for (int64_t kvHeads : plan.heads.kvHeads)
+    plan.config(kvHeads).check();
+  for (const std::string &path : {options.jsonPath, options.savePath})
+    if (!path.empty() && path != "-")
+      checkWritable(path);
+}
+
+void saveWeights(const LayerOptions &options) {
+  const LayerPlan &plan = options.plan;
+  RandomWeights random;
+  random.type = plan.weightType;
+  random.hasBiases = plan.hasBiases;
+  random.hasNorms = plan.hasNorms;
+  random.seed = plan.seed;
+  layer::saveLayerWeights(options.savePath, plan.prefix, makeRandomWeights(plan.config(plan.heads.kvHeads[0]), random));
+}
+
+void runLayer(LayerOptions &options) {
+  resolve(options);
+  if (!options.savePath.empty())
+    saveWeights(options);
+  LayerResult result = runLayers(options.plan);
+  if (options.jsonPath != "-")
+    writeOutput("-", printLayerText(result));
+  if (!options.jsonPath.empty())
+    writeOutput(options.jsonPath, printLayerJson(result).dump(2) + "\n");
+}
+
+} // namespace
+
+void addLayerCommand(CLI::App &app) {
+  CLI::App *command =
+      app.add_subcommand("layer", "run, check and time attention layers: projections, rotary embedding, KV cache");
+  auto options = std::make_shared<LayerOptions>();
+  LayerPlan &plan = options->plan;
+  addHeadOptions(*command, plan.heads, /*withDModel=*/true);
+  auto addLengths = [&](const char *name, std::vector<int64_t> &lengths, const char *help) {
+    command->add_option(name, lengths, help)->delimiter(',')->capture_default_str()->check(positiveInteger());
+  };
+  addLengths("--tokens", plan.prefill, "tokens of prompts, a list");
+  addLengths("--decode", plan.decode, "cached tokens that one new token attends to, a list");
+  std::map<std::string, ElementType> types = {
+      {"f32", ElementType::f32}, {"f16", ElementType::f16}, {"bf16", ElementType::bf16}};
+  command->add_option("--dtype", plan.type, "element type of attention and KV cache: f32 (default), f16 or bf16")
+      ->transform(CLI::CheckedTransformer(types).description(""));
+  std::map<std::string, layer::WeightType> weightTypes = {{"f32", layer::WeightType::F32},
+                                                          {"bf16", layer::WeightType::BF16}};
+  command->add_option("--batch", plan.batch, "sequences")->capture_default_str()->check(positiveInteger());
+  CLI::Option *weights = command->add_option("--weights", plan.weightsPath,
+                                             "weights, FILE.safetensors; without it they are pseudo-random");
+  command->add_option("--prefix", plan.prefix,
+                      "what stands before q_proj.weight in the file, such as model.layers.0.self_attn.");
+  command->add_option("--save-weights", options->savePath, "write the pseudo-random weights to FILE.safetensors")
+      ->excludes(weights);
+  command->add_option("--weight-dtype", plan.weightType, "element type of pseudo-random weights: f32 (default) or bf16")
+      ->transform(CLI::CheckedTransformer(weightTypes).description(""))
+      ->excludes(weights);
+  command->add_flag("--biases", plan.hasBiases, "pseudo-random biases, too")->excludes(weights);
+  command->add_flag("--norms", plan.hasNorms, "RMS norms of queries and keys with pseudo-random scales, too")
+      ->excludes(weights);
+  command->add_option("--rope-base", options->ropeBase,
+                      "base of the rotary embedding, half-split pairs; 0: none (the model's, or none)");
+  command->add_option("--threads", plan.threads, "threads (as many as OpenMP gives)")->check(CLI::Range(1, 4096));
+  command->add_option("--seed", plan.seed, "seed of the data")->capture_default_str();
+  command->add_option("--seconds", plan.secondsPerLength, "time to spend on each length")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 3600.0));
+  command->add_option("--json", options->jsonPath, "write the numbers as JSON; -: to standard output, without tables");
+  command->callback([options] { runLayer(*options); });
+}
+
+} // namespace gqa

@@ -1,0 +1,69 @@
+#ifndef GQA_TOOLS_LAYERPLAN_H
+#define GQA_TOOLS_LAYERPLAN_H
+
+#include "tools/ComparePlan.h"
+#include "tools/LayerModule.h"
+#include "tools/MachineLimits.h"
+
+namespace gqa {
+
+/// Whole attention layers to run and time, one per number of K/V heads.
+struct LayerPlan {
+  HeadOptions heads; // resolved
+  ElementType type = ElementType::f32;
+  layer::WeightType weightType = layer::WeightType::F32;
+  std::vector<int64_t> prefill = {512};
+  std::vector<int64_t> decode = {2048};
+  int64_t batch = 1;
+  double ropeBase = 0; // 0: no rotary embedding
+  bool hasBiases = false, hasNorms = false;
+  std::string weightsPath, prefix; // "": pseudo-random weights
+  int threads = 0;
+  uint64_t seed = 1;
+  double secondsPerLength = 10;
+
+  layer::LayerConfig config(int64_t kvHeads) const;
+
+  /// Bytes of the weights of all variants, as they are in memory.
+  double weightBytes() const;
+  /// Bytes of hidden states, keys and values of the longest case.
+  double dataBytes() const;
+};
+
+/// Seconds, medians over calls.
+struct LayerCase {
+  Phase phase = Phase::prefill;
+  int64_t kvHeads = 0;
+  int64_t tokens = 0; // prefill: of the prompt; decode: cached
+  int calls = 0;
+  double projections = 0, attention = 0;
+  double other = 0; // of each call, what neither projects nor attends
+  double total = 0;
+
+  /// New tokens of one call with `batch` sequences.
+  int64_t newTokens(int64_t batch) const { return batch * (phase == Phase::prefill ? tokens : 1); }
+};
+
+/// What one variant weighs and how exact it is.
+struct LayerVariant {
+  int64_t kvHeads = 0;
+  int64_t parameters = 0;
+  double weightBytes = 0;
+  int64_t tokensChecked = 0;
+  double error = 0; // greatest |output - float64 reference|
+};
+
+struct LayerResult {
+  LayerPlan plan;
+  MachineLimits limits;
+  std::vector<LayerVariant> variants;
+  std::vector<LayerCase> cases; // phase by phase, length by length, variants in the plan's order
+};
+
+/// Compiles the attention of all variants, checks the layers against a float64 reference and times them. Throws
+/// std::runtime_error.
+LayerResult runLayers(const LayerPlan &plan);
+
+} // namespace gqa
+
+#endif // GQA_TOOLS_LAYERPLAN_H
