@@ -19,12 +19,21 @@ def RaiseAttention : Pass<"gqa-raise", "::mlir::ModuleOp"> {
 def FoldRepeatedKV : Pass<"gqa-fold-repeated-kv", "::mlir::func::FuncOp"> {
   let summary = "K and V heads repeated in memory become a group dimension";
   let description = [{
-    Attention over `H` heads whose key and value are `repeat_interleave`d from fewer heads (a copy along a new dimension
-    behind the heads, collapsed into them) becomes attention on the small key and value: the query's heads split into
-    `hkv` and `g`, and the repeats are dead. A key that lists `g` itself but only repeats along it loses the dimension.
+    Attention over `H` heads whose key and value repeat fewer heads in a row (`repeat_interleave`) becomes attention on the
+    small key and value: the query's heads split into `hkv` and `g`, and the repeats are dead. A key that lists `g` itself
+    but only repeats along it loses the dimension.
+
+    Each head is followed back on its own through copies, broadcasts, transpositions, reshapes, slices, concatenations and
+    gathers, with indices that are constant or computed from constants and loop indices. If query head `h` reads K/V head
+    `h floordiv G` for every `h`, the heads are shared, however the repeat is spelled.
     `tile` order, in which query head `h` reads K/V head `h mod Hkv`, is another function and stays as it is.
   }];
   let dependentDialects = ["tensor::TensorDialect"];
+}
+
+def ExpandGathers : Pass<"gqa-expand-gathers", "::mlir::func::FuncOp"> {
+  let summary = "tensor.gather and tensor.concat, which have no buffer form, become linalg and slices";
+  let dependentDialects = ["arith::ArithDialect", "linalg::LinalgDialect", "tensor::TensorDialect"];
 }
 
 def VerifyNoKVExpansion : Pass<"gqa-verify-no-kv-expansion", "::mlir::func::FuncOp"> {

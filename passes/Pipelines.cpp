@@ -142,6 +142,8 @@ static void buildLower(OpPassManager &manager, const LowerOptions &options, cons
   if (isPast(Stage::fold))
     return;
   manager.addNestedPass<func::FuncOp>(createFoldRepeatedKV());
+  // What is no repeat of heads. Later passes know linalg and slices alone.
+  manager.addNestedPass<func::FuncOp>(createExpandGathers());
   addCleanUp(manager);
   if (isPast(Stage::schedule))
     return;
