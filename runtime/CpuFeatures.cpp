@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <utility>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 namespace gqa {
 
@@ -16,8 +19,39 @@ std::string getHostArchitecture() {
 }
 
 #if defined(__x86_64__)
+namespace {
+
+/// Features that the compiler's run-time library may be too old to know, from CPUID (Intel SDM volume 2A, table 3-8;
+/// Intel APX and AVX10.2 specifications).
+struct NewFeatures {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0; ///< leaf 7, subleaf 1
+  unsigned avx10Version = 0;
+  bool hasSavedExtendedRegisters = false; ///< the system saves r16 to r31
+
+  NewFeatures() {
+    if (!__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx))
+      return;
+    unsigned ignored, version;
+    if ((edx >> 19 & 1) && __get_cpuid_count(0x24, 0, &ignored, &version, &ignored, &ignored))
+      avx10Version = version & 0xff;
+    unsigned leaf1 = 0;
+    if (__get_cpuid(1, &ignored, &ignored, &leaf1, &ignored) && (leaf1 & bit_OSXSAVE)) {
+      unsigned low, high;
+      __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+      hasSavedExtendedRegisters = low >> 19 & 1;
+    }
+  }
+
+  bool hasAPX() const { return (edx >> 21 & 1) && hasSavedExtendedRegisters; }
+};
+
+} // namespace
+
 std::vector<std::string> findMissingCpuFeatures(const std::vector<std::string> &required) {
-  // The compiler's builtin takes literals only.
+  const NewFeatures recent;
+  const bool hasAPX = recent.hasAPX();
+  // The compiler's builtin takes literals only. What code is never generated for without being asked (keys, random
+  // numbers, system calls) is not looked at.
   const std::pair<const char *, bool> features[] = {
       {"sse3", __builtin_cpu_supports("sse3")},
       {"ssse3", __builtin_cpu_supports("ssse3")},
@@ -50,6 +84,26 @@ std::vector<std::string> findMissingCpuFeatures(const std::vector<std::string> &
       {"lzcnt", __builtin_cpu_supports("lzcnt")},
       {"movbe", __builtin_cpu_supports("movbe")},
       {"avx512vp2intersect", __builtin_cpu_supports("avx512vp2intersect")},
+      {"sse4a", __builtin_cpu_supports("sse4a")},
+      {"fma4", __builtin_cpu_supports("fma4")},
+      {"xop", __builtin_cpu_supports("xop")},
+      {"vaes", __builtin_cpu_supports("vaes")},
+      {"avxvnni", recent.eax >> 4 & 1},
+      {"cmpccxadd", recent.eax >> 7 & 1},
+      {"avxifma", recent.eax >> 23 & 1},
+      {"movrs", recent.eax >> 31 & 1},
+      {"avxvnniint8", recent.edx >> 4 & 1},
+      {"avxneconvert", recent.edx >> 5 & 1},
+      {"avxvnniint16", recent.edx >> 10 & 1},
+      {"avx10.1", recent.avx10Version >= 1},
+      {"avx10.2", recent.avx10Version >= 2},
+      {"egpr", hasAPX},
+      {"ndd", hasAPX},
+      {"nf", hasAPX},
+      {"ccmp", hasAPX},
+      {"ppx", hasAPX},
+      {"push2pop2", hasAPX},
+      {"zu", hasAPX},
   };
   std::vector<std::string> missing;
   for (const auto &[name, isPresent] : features)
