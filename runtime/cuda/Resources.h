@@ -33,7 +33,7 @@ public:
   Stream(const Stream &) = delete;
 
   StreamHandle get() const { return handle; }
-  const Device &getDevice() const { return *device; }
+  const std::shared_ptr<const Device> &getSharedDevice() const { return device; }
 
   /// Copies and fills are ordered on the stream. What `upload` reads, and `download` writes, must stay until
   /// synchronize().

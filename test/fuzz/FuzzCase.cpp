@@ -16,11 +16,11 @@ constexpr int64_t kMaxReferenceProducts = 1'000'000;
 
 const double kInfinity = std::numeric_limits<double>::infinity();
 
-/// Dense, or with gaps after each dimension but the last.
-std::vector<int64_t> drawPadding(std::vector<int64_t> shape, Random &random) {
+/// Dense, or with gaps: up to 3 times `step` elements more in each dimension.
+std::vector<int64_t> drawPadding(std::vector<int64_t> shape, Random &random, int64_t step) {
   if (random.chance(30))
     for (int64_t &extent : shape)
-      extent += random.between(0, 3);
+      extent += step * random.between(0, 3);
   return shape;
 }
 
@@ -213,12 +213,13 @@ AttentionInputs FuzzCase::getInputs() const {
   return inputs;
 }
 
-FuzzCase makeRandomCase(const AttentionProblem &problem, Random &random) {
+FuzzCase makeRandomCase(const AttentionProblem &problem, Random &random, int64_t paddingStep) {
   FuzzCase fuzzCase;
   fuzzCase.problem = problem;
+  fuzzCase.paddingStep = paddingStep;
   for (const NamedOperand &argument : getArguments(problem))
     fuzzCase.arguments.emplace_back(problem, *argument.operand,
-                                    drawPadding(getShape(problem, *argument.operand), random));
+                                    drawPadding(getShape(problem, *argument.operand), random, paddingStep));
   std::vector<NamedOperand> names = getArguments(problem);
   const GuardedTensor *kvLen = find(fuzzCase, "kv_len");
   for (bool isKvLen : {true, false})
@@ -228,16 +229,17 @@ FuzzCase makeRandomCase(const AttentionProblem &problem, Random &random) {
   return fuzzCase;
 }
 
-std::vector<GuardedTensor> makeResults(const AttentionProblem &problem, Random &random) {
+std::vector<GuardedTensor> makeResults(const AttentionProblem &problem, Random &random, int64_t paddingStep) {
   std::vector<GuardedTensor> results;
   for (const NamedOperand &result : getResults(problem))
-    results.emplace_back(problem, *result.operand, drawPadding(getShape(problem, *result.operand), random));
+    results.emplace_back(problem, *result.operand,
+                         drawPadding(getShape(problem, *result.operand), random, paddingStep));
   return results;
 }
 
 std::string checkCase(FuzzCase &fuzzCase, const Kernel &kernel, bool canChangeBatch, Random &random) {
   auto run = [&](int numThreads) {
-    std::vector<GuardedTensor> results = makeResults(fuzzCase.problem, random);
+    std::vector<GuardedTensor> results = makeResults(fuzzCase.problem, random, fuzzCase.paddingStep);
     std::vector<DLTensor> views = getDLTensors(results);
     kernel(getDLTensors(fuzzCase.arguments), views, numThreads);
     return results;
@@ -259,7 +261,7 @@ std::string checkCase(FuzzCase &fuzzCase, const Kernel &kernel, bool canChangeBa
   int64_t entry = random.between(0, batch - 1);
   AttentionProblem alone = fuzzCase.problem;
   at(alone.extents, Dim::b) = 1;
-  std::vector<GuardedTensor> aloneResults = makeResults(alone, random);
+  std::vector<GuardedTensor> aloneResults = makeResults(alone, random, fuzzCase.paddingStep);
   std::vector<DLTensor> views = getDLTensors(aloneResults), arguments;
   for (GuardedTensor &argument : fuzzCase.arguments)
     arguments.push_back(argument.getBatchEntry(entry));

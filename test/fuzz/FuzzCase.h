@@ -13,14 +13,16 @@ namespace gqa {
 struct FuzzCase {
   AttentionProblem problem;
   std::vector<GuardedTensor> arguments;
+  int64_t paddingStep = 1;
 
   AttentionInputs getInputs() const;
 };
 
-FuzzCase makeRandomCase(const AttentionProblem &problem, Random &random);
+/// Gaps between elements are multiples of `paddingStep` elements.
+FuzzCase makeRandomCase(const AttentionProblem &problem, Random &random, int64_t paddingStep = 1);
 
 /// Results for a case, in the order of the results of its function, not yet written.
-std::vector<GuardedTensor> makeResults(const AttentionProblem &problem, Random &random);
+std::vector<GuardedTensor> makeResults(const AttentionProblem &problem, Random &random, int64_t paddingStep = 1);
 
 /// What is under test: computes `results` from the arguments on `numThreads` threads. Throws std::exception.
 using Kernel =

@@ -1,0 +1,180 @@
+"""The script test/integration/gpu/check with tools that only pretend: what it does when things go wrong.
+
+Usage: check_test.py PATH-OF-CHECK
+"""
+
+import contextlib
+import importlib.machinery
+import importlib.util
+import io
+import json
+import os
+import sys
+import tempfile
+import unittest
+
+PATH = sys.argv.pop(1)
+sys.dont_write_bytecode = True
+loader = importlib.machinery.SourceFileLoader("check", PATH)
+check = importlib.util.module_from_spec(importlib.util.spec_from_loader("check", loader))
+loader.exec_module(check)
+
+INFO = {"device": "Pretended", "compute_capability": 90, "copy_gb_per_second": 3000.0, "gemm_bf16_tflops": None}
+GOOD = {"functions": 2, "calls": 8, "refused": [], "benches": [], "failure": None, "seconds": 1.5}
+BENCH = {**GOOD, "benches": [{"name": "decode", "median_ms": 0.5, "tflops": 1.0, "gb_per_second": 3000.0}]}
+
+# Answers by what is asked: info, or the stage, with the target's directory; each is printed by a shell script.
+TOOL = """#!/bin/sh
+echo "$@" >> {log}
+case "$*" in
+{cases}
+esac
+"""
+
+
+class CheckTest(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        self.log = os.path.join(self.directory.name, "log")
+        self.path = os.environ["PATH"]
+        self.addCleanup(os.environ.__setitem__, "PATH", self.path)
+        for name in ("bin", "lib", "sm_90a", "tools"):
+            os.mkdir(os.path.join(self.directory.name, name))
+        self.write("sm_90a/functions.json", "[]")
+        # No other python3, nvidia-smi or sanitizer than these.
+        os.environ["PATH"] = os.path.join(self.directory.name, "tools") + ":/usr/bin:/bin"
+        self.write("tools/python3", "#!/bin/sh\necho 'No module named torch' >&2; exit 1", 0o755)
+        self.write("tools/nvidia-smi", "#!/bin/sh\necho '1980 MHz, 2619 MHz, 40, 300.00 W, 0x0'", 0o755)
+
+    def write(self, name, text, mode=0o644):
+        path = os.path.join(self.directory.name, name)
+        with open(path, "w") as file:
+            file.write(text)
+        os.chmod(path, mode)
+
+    def pretend(self, **answers):
+        """Writes a gqa-device-check: keys are info and stages, values are reports, or shell commands."""
+        everything = {"info": INFO, "tiles": GOOD, "block": GOOD, "correctness": GOOD, "bench": BENCH, **answers}
+        cases = ""
+        for key, answer in everything.items():
+            command = answer if isinstance(answer, str) else f"echo '{json.dumps(answer)}'"
+            if isinstance(answer, dict) and answer.get("failure"):
+                command += "; exit 1"
+            pattern = "info*" if key == "info" else f'*"--stage {key}"*'
+            cases += f"{pattern}) {command} ;;\n"
+        self.write("bin/gqa-device-check", TOOL.format(log=self.log, cases=cases), 0o755)
+
+    def run_check(self, *arguments):
+        """Exit code, report and what is printed."""
+        report = os.path.join(self.directory.name, "report.json")
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            code = check.main(["--run", self.directory.name, "--json", report, *arguments])
+        with open(report) as file:
+            return code, json.load(file), output.getvalue()
+
+    def get_calls(self):
+        with open(self.log) as file:
+            return file.read()
+
+    def test_everything_passes(self):
+        self.pretend()
+        code, report, output = self.run_check()
+        self.assertEqual((code, report["status"]), (0, "passed"))
+        self.assertEqual([stage["stage"] for stage in report["stages"]], ["tiles", "block", "correctness"])
+        self.assertEqual(report["sanitizer"], "skipped: compute-sanitizer not found")
+        self.assertEqual(report["peers"], {"skipped": "No module named torch"})
+        self.assertEqual(report["clocks_after"], "1980 MHz, 2619 MHz, 40, 300.00 W, 0x0")
+        self.assertEqual(report["benches"][0]["target"], "sm_90a")
+        self.assertIn("PyTorch skipped: No module named torch", output)
+
+    def test_no_device_has_an_exit_code_of_its_own(self):
+        for reason in ("cuda: no device", "cuda: libcuda.so.1 not found", "cuda: no device 3; there is 1"):
+            self.pretend(info=f"echo 'gqa-device-check: error: {reason}' >&2; exit 2")
+            code, report, output = self.run_check()
+            self.assertEqual((code, report["status"]), (3, "no device"))
+            self.assertEqual(report["failure"]["message"], reason)
+            self.assertIn(f"no device: {reason}", output)
+
+    def test_a_broken_driver_is_not_no_device(self):
+        self.pretend(info="echo 'libstdc++.so.6: version GLIBC_2.99 not found' >&2; exit 127")
+        code, report, _ = self.run_check()
+        self.assertEqual((code, report["status"]), (1, "failed"))
+        self.assertIn("GLIBC_2.99", report["failure"]["message"])
+
+    def test_first_failure_ends_the_check(self):
+        failure = {"function": "block_f16", "call": 2, "problem": "b=1 m=16", "error": "output error 0.5", "again": "again!"}
+        self.pretend(block={**GOOD, "failure": failure})
+        code, report, output = self.run_check()
+        self.assertEqual(code, 1)
+        self.assertEqual(report["failure"]["message"], "sm_90a, block: block_f16, call 2: output error 0.5")
+        self.assertEqual(report["failure"]["again"], "again!")
+        self.assertEqual([stage["stage"] for stage in report["stages"]], ["tiles"])
+        self.assertNotIn("correctness", self.get_calls())
+        self.assertIn("problem: b=1 m=16", output)
+
+    def test_a_crash_names_what_ran(self):
+        self.pretend(correctness="echo 'correctness_f16 call 3' >&2; kill -SEGV $$")
+        code, report, _ = self.run_check()
+        self.assertEqual(code, 1)
+        self.assertEqual(report["failure"]["message"],
+                         "sm_90a, correctness: exit code -11 without a report; last began: correctness_f16 call 3")
+
+    def test_a_kernel_that_does_not_end_is_named(self):
+        self.pretend(tiles="echo 'tiles_bf16 call 1' >&2; exec sleep 60")
+        machine = check.Machine(self.directory.name, "cuda:0", small=False)
+        with self.assertRaises(check.Failure) as caught:
+            machine.run_stage("sm_90a", "tiles", timeout=0.5)
+        self.assertEqual(str(caught.exception), "sm_90a, tiles: did not end within 0.5 s; last began: tiles_bf16 call 1")
+
+    def test_sanitizer_errors_fail(self):
+        self.pretend()
+        self.write("tools/compute-sanitizer", '#!/bin/sh\nshift 4; "$@"; echo "Invalid __global__ read"; exit 9', 0o755)
+        code, report, _ = self.run_check()
+        self.assertEqual(code, 1)
+        self.assertEqual(report["failure"]["message"], "sm_90a, block: memcheck found errors")
+        self.assertIn("Invalid __global__ read", report["failure"]["output"])
+
+    def test_sanitizer_passes_or_is_skipped_visibly(self):
+        self.pretend()
+        self.write("tools/compute-sanitizer", '#!/bin/sh\nshift 4; exec "$@"', 0o755)
+        _, report, output = self.run_check()
+        self.assertEqual([(entry["tool"], entry["stage"]) for entry in report["sanitizer"]],
+                         [("memcheck", "block"), ("memcheck", "correctness"), ("racecheck", "block"),
+                          ("racecheck", "correctness")])
+        self.assertIn("memcheck, racecheck: nothing found", output)
+        self.write("tools/compute-sanitizer",
+                   '#!/bin/sh\nshift 4; "$@"; echo "Error: Device not supported on this machine"; exit 1', 0o755)
+        code, report, _ = self.run_check()
+        self.assertEqual(code, 0)
+        self.assertIn("skipped: ", report["sanitizer"])
+        self.assertIn("not supported", report["sanitizer"])
+
+    def test_refused_functions_are_counted(self):
+        self.pretend(block={**GOOD, "refused": [{"name": "block_x", "reason": "dims of 4096"}]})
+        _, report, output = self.run_check()
+        self.assertEqual(report["stages"][1]["refused"][0]["reason"], "dims of 4096")
+        self.assertIn("1 refused by the compiler", output)
+
+    def test_targets_follow_the_device(self):
+        os.mkdir(os.path.join(self.directory.name, "sm_80"))
+        self.write("sm_80/functions.json", "[]")
+        choose = lambda capability: check.choose_targets(self.directory.name, {**INFO, "compute_capability": capability})
+        self.assertEqual(choose(90), ["sm_90a", "sm_80"])
+        self.assertEqual(choose(86), ["sm_80"])
+        self.assertEqual(choose(100), ["sm_80"])
+        with self.assertRaises(check.Failure):
+            choose(75)
+
+    def test_libraries_of_the_system_are_not_shipped(self):
+        text = ("\tlinux-vdso.so.1 (0x00007ffc)\n\tlibgqa.so.0 => /b/lib/libgqa.so.0 (0x00007f)\n"
+                "\tlibstdc++.so.6 => /usr/lib/libstdc++.so.6 (0x00007f)\n\tlibc.so.6 => /lib/libc.so.6 (0x00007f)\n"
+                "\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n")
+        self.assertEqual(check.parse_ldd(text), [("libgqa.so.0", "/b/lib/libgqa.so.0"),
+                                                 ("libstdc++.so.6", "/usr/lib/libstdc++.so.6")])
+        with self.assertRaises(check.Failure):
+            check.parse_ldd("\tlibomp.so.5 => not found\n")
+
+
+unittest.main()
