@@ -66,7 +66,9 @@ private:
     if (isShort && g * m <= kMaxHeadDimRows && hasWholeVectors)
       return ScheduleAttr::get(op.getContext(), Lanes::HeadDim, g, m, llvm::PowerOf2Ceil(g * m), n, split,
                                /*dot=*/false);
-    return ScheduleAttr::get(op.getContext(), Lanes::Row, g, m, llvm::alignTo(g * m, vector), n, split,
+    // Register blocks are one, two or four vectors wide: four cost less than three times one.
+    int64_t tileRows = vector * llvm::PowerOf2Ceil(llvm::divideCeil(g * m, vector));
+    return ScheduleAttr::get(op.getContext(), Lanes::Row, g, m, tileRows, n, split,
                              hasDot && canUseDot(op, n));
   }
 

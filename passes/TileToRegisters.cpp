@@ -7,6 +7,8 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
 
+#include <numeric>
+
 namespace mlir::gqa {
 #define GEN_PASS_DEF_TILETOREGISTERS
 #include "passes/Passes.h.inc"
@@ -55,11 +57,12 @@ bool isTransposition(linalg::LinalgOp op) {
   });
 }
 
-/// Lanes of one block: whole vectors where the extent allows, four at most.
+/// Lanes of one block: whole vectors where the extent allows, one, two or four of them. LLVM does not split vectors of
+/// three registers into three: it takes them apart element by element.
 int64_t getLanes(int64_t extent, Registers registers) {
   constexpr int64_t kMaxVectors = 4;
   if (extent % registers.lanes == 0)
-    return registers.lanes * largestDivisorUpTo(extent / registers.lanes, kMaxVectors);
+    return registers.lanes * std::gcd(extent / registers.lanes, kMaxVectors);
   return largestDivisorUpTo(extent, registers.lanes * kMaxVectors);
 }
 

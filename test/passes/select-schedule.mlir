@@ -99,3 +99,18 @@ func.func @by_hand(%q: tensor<2x128x16xf32>, %k: tensor<2x?x16xf32>) -> tensor<2
     value(%k[hkv, n, dv] : tensor<2x?x16xf32>) outs(%q[hkv, m, dv] : tensor<2x128x16xf32>)
   return %a : tensor<2x128x16xf32>
 }
+
+// -----
+
+// 40 heads take as many rows as 64 would: blocks of three vectors cost more than blocks of four.
+// CHECK-LABEL: func @three_vectors
+// CHECK: schedule(#gqa.schedule<lanes = row, g = 40, m = 1, rows = 64, n = 64, split = 512, dot = false>)
+// NARROW-LABEL: func @three_vectors
+// NARROW: schedule(#gqa.schedule<lanes = row, g = 32, m = 1, rows = 32, n = 64, split = 0, dot = false>)
+// CHOSEN-LABEL: func @three_vectors
+func.func @three_vectors(%q: tensor<40x128xf32>, %k: tensor<?x128xf32>) -> tensor<40x128xf32> {
+  %a = gqa.attention scale 0.25
+    query(%q[g, dqk] : tensor<40x128xf32>) key(%k[n, dqk] : tensor<?x128xf32>)
+    value(%k[n, dv] : tensor<?x128xf32>) outs(%q[g, dv] : tensor<40x128xf32>)
+  return %a : tensor<40x128xf32>
+}

@@ -188,3 +188,22 @@ func.func @pairs(%k: tensor<8x8x2xbf16>, %q: tensor<8x16x2xbf16>, %init: tensor<
   } -> tensor<8x16xf32>
   return %s : tensor<8x16xf32>
 }
+
+// -----
+
+// 96 lanes are three blocks of two vectors, never one of three or six: LLVM would take those apart lane by lane.
+// CHECK-LABEL: func @six_vectors
+// CHECK: linalg.generic {{.*}} ins(%{{.*}} : tensor<1x32xf32>)
+// NARROW-LABEL: func @six_vectors
+// NARROW: linalg.generic {{.*}} ins(%{{.*}} : tensor<1x32xf32>)
+func.func @six_vectors(%x: tensor<4x96xf32>) -> tensor<4x96xf32> {
+  %empty = tensor.empty() : tensor<4x96xf32>
+  %y = linalg.generic {indexing_maps = [affine_map<(m, dv) -> (m, dv)>, affine_map<(m, dv) -> (m, dv)>],
+                       iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<4x96xf32>) outs(%empty : tensor<4x96xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %doubled = arith.addf %a, %a : f32
+    linalg.yield %doubled : f32
+  } -> tensor<4x96xf32>
+  return %y : tensor<4x96xf32>
+}
