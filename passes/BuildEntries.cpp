@@ -11,6 +11,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/EquivalenceClasses.h"
 #include "llvm/Support/JSON.h"
@@ -277,12 +278,20 @@ private:
   Location loc;
 };
 
-/// An attention's mask reads the bytes that an i1 argument is made of, without a converted copy.
+/// An attention's mask reads the bytes that an i1 argument is made of, without a converted copy: the mask is the
+/// argument or a view of it.
 void useBytesAsMask(func::FuncOp function) {
   function.walk([](AttentionOp op) {
     if (!op.getMask())
       return;
-    auto conversion = op.getMask().getDefiningOp<linalg::GenericOp>();
+    SmallVector<Operation *> views; // the last one first
+    Value viewed = op.getMask();
+    while (isa_and_nonnull<tensor::ExtractSliceOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp>(
+        viewed.getDefiningOp())) {
+      views.push_back(viewed.getDefiningOp());
+      viewed = views.back()->getOperand(0);
+    }
+    auto conversion = viewed.getDefiningOp<linalg::GenericOp>();
     if (!conversion || conversion.getNumDpsInputs() != 1 || conversion.getNumReductionLoops() != 0 ||
         !conversion.getIndexingMapsArray()[0].isIdentity() || !conversion.getIndexingMapsArray()[1].isIdentity())
       return;
@@ -290,7 +299,17 @@ void useBytesAsMask(func::FuncOp function) {
     if (!compare || compare.getPredicate() != arith::CmpIPredicate::ne || !matchPattern(compare.getRhs(), m_Zero()) ||
         compare.getLhs() != conversion.getBody()->getArgument(0) || !compare.getLhs().getType().isInteger(8))
       return;
-    op.getMaskMutable().assign(conversion.getDpsInputs()[0]);
+    OpBuilder b(op);
+    Value bytes = conversion.getDpsInputs()[0];
+    for (Operation *view : llvm::reverse(views)) {
+      IRMapping mapping;
+      mapping.map(view->getOperand(0), bytes);
+      Operation *copy = b.clone(*view, mapping);
+      auto type = cast<RankedTensorType>(copy->getResult(0).getType());
+      copy->getResult(0).setType(type.clone(b.getI8Type()));
+      bytes = copy->getResult(0);
+    }
+    op.getMaskMutable().assign(bytes);
   });
 }
 

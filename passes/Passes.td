@@ -6,13 +6,19 @@ include "mlir/Pass/PassBase.td"
 def RaiseAttention : Pass<"gqa-raise", "::mlir::ModuleOp"> {
   let summary = "attention spelled out in linalg becomes gqa.attention";
   let description = [{
-    Brings a copy of each function to a normal form by upstream passes, in which repeats of K and V are index maps, and
-    matches the softmax in it by role: contraction, scale, softcap, bias and masks, row maximum, exponential, row sum,
-    contraction. A function in which a softmax does not match stays as it was written; with `explain` a remark says at
-    which op the match ended and why.
+    First inlines private functions and lowers TOSA to linalg. Then, for each softmax, says what one element of its output
+    is, as an expression of loops, through all ops that only move or map elements (reshapes, broadcasts, transposes,
+    slices, concatenations, gathers at computed indices, elementwise ops). Repeats of K and V have become indices by then,
+    and whatever spelled them is gone. The expression is matched by role: sum over the keys of weights times value;
+    weights as exponentials divided by their sum; exponents as scale, softcap, biases and masks on a sum of products of
+    query and key. Masks that compare positions become `causal`, windows, offsets and lengths; others are combined into
+    one mask operand.
+
+    What does not match stays as it was written, and keeps no other softmax from being raised. With `explain` a remark
+    says what each softmax was raised to, or at which op the match ended and why.
   }];
   let options = [
-    Option<"explain", "explain", "bool", "false", "say why a softmax is not raised">,
+    Option<"explain", "explain", "bool", "false", "say what each softmax is raised to, or why it is not">,
   ];
 }
 

@@ -121,8 +121,7 @@ void buildLLVM(OpPassManager &manager, const Target &target) {
 
 } // namespace
 
-/// What frontends emit as calls and TOSA becomes one function of linalg on tensors.
-static void buildImport(OpPassManager &manager) {
+void buildImport(OpPassManager &manager) {
   // What is inlined everywhere is dead, and so are private functions that nothing calls: they have no host to run on.
   manager.addPass(createInlinerPass());
   manager.addPass(createSymbolDCEPass());
@@ -136,7 +135,6 @@ static void buildImport(OpPassManager &manager) {
 
 static void buildLower(OpPassManager &manager, const LowerOptions &options, const Target &target, bool isFused) {
   auto isPast = [&](Stage stage) { return options.stopAfter < stage; };
-  buildImport(manager);
   manager.addPass(createRaiseAttention());
   addCleanUp(manager);
   if (isPast(Stage::fold))

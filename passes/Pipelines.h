@@ -32,6 +32,9 @@ struct LowerOptions : PassPipelineOptions<LowerOptions> {
   Option<int64_t> tileN{*this, "tile-n", llvm::cl::desc("keys per block; 0: chosen"), llvm::cl::init(0)};
 };
 
+/// What frontends emit as calls and TOSA becomes one function of linalg on tensors.
+void buildImport(OpPassManager &manager);
+
 /// `--lower-gqa`: attention, raised where needed, to fused code in the LLVM dialect.
 void buildLowerGQA(OpPassManager &manager, const LowerOptions &options, const Target &target);
 

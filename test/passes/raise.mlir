@@ -97,7 +97,7 @@ func.func @additive_mask(%q: tensor<6x5x16xf32>, %k: tensor<1x2x7x16xf32>, %v: t
 // CHECK-NOT: gqa.attention
 // CHECK: linalg.batch_matmul
 // CHECK: linalg.batch_matmul
-// WHY: remark: softmax is not raised to gqa.attention: this op sums over something else than the keys
+// WHY: remark: softmax is not raised to gqa.attention: this op divides by something that varies along the keys
 func.func @softmax_over_queries(%q: tensor<2x5x16xf32>, %k: tensor<2x16x7xf32>, %v: tensor<2x7x16xf32>)
     -> tensor<2x5x16xf32> {
   %zero = arith.constant 0.0 : f32

@@ -1,0 +1,135 @@
+#include "passes/raise/BuildAttention.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Diagnostics.h"
+
+namespace mlir::gqa::raise {
+
+std::optional<Mismatch> AttentionBuilder::build() {
+  if (std::optional<Mismatch> mismatch = nameLoops())
+    return mismatch;
+  placeMasks();
+  b.setInsertionPoint(softmax.root.getDefiningOp());
+  if (std::optional<Mismatch> mismatch = addTensors())
+    return mismatch;
+  return finish();
+}
+
+std::optional<Mismatch> AttentionBuilder::addTensors() {
+  Operation *op = softmax.root.getDefiningOp();
+  SmallVector<NamedTensor> views;
+  for (ExprRef load : {softmax.query, softmax.key, softmax.value}) {
+    std::optional<NamedTensor> view = operands.buildView(load);
+    if (!view)
+      return Mismatch{op, "reads an operand that is no view of a tensor"};
+    views.push_back(*view);
+  }
+  operands.setExtents(views);
+  if (!softmax.scores.factors.empty()) {
+    ExprRef scaled = softmax.query;
+    for (ExprRef factor : softmax.scores.factors) {
+      Type f32 = b.getF32Type();
+      auto widen = [&](ExprRef expr) {
+        return expr->type.isF32() ? expr : tracer.exprs.getOp<arith::ExtFOp>({expr}, f32);
+      };
+      scaled = tracer.exprs.getOp<arith::MulFOp>({widen(scaled), widen(factor)}, f32);
+    }
+    std::optional<NamedTensor> query = operands.build(scaled);
+    if (!query)
+      return Mismatch{op, "scales the scores by something over dimensions that the query does not have"};
+    views[0] = *query;
+    operands.setExtents(views);
+  }
+  for (const NamedTensor &view : views) {
+    tensors.push_back(view.tensor);
+    maps.push_back(getDimsMap(b.getContext(), view.dims));
+    segments.push_back(1);
+  }
+  constexpr Dim kScoreDims[] = {Dim::b, Dim::hkv, Dim::g, Dim::m, Dim::n};
+  constexpr Dim kBatch[] = {Dim::b}, kHeads[] = {Dim::hkv, Dim::g};
+  ExprRef sink = softmax.sink;
+  for (auto [expr, allowed, isBoolean, name] : {std::tuple(sumBiases(), ArrayRef<Dim>(kScoreDims), false, "bias"),
+                                                std::tuple(combineMasks(), ArrayRef<Dim>(kScoreDims), true, "mask"),
+                                                std::tuple(getKvLen(), ArrayRef<Dim>(kBatch), false, "length"),
+                                                std::tuple(offset, ArrayRef<Dim>(kBatch), false, "offset"),
+                                                std::tuple(sink, ArrayRef<Dim>(kHeads), false, "sink")})
+    if (std::optional<Mismatch> mismatch = addOperand(expr, allowed, isBoolean, name))
+      return mismatch;
+  return std::nullopt;
+}
+
+/// Adds `expr` as an operand: the tensor itself if it is a view, else one that is computed.
+std::optional<Mismatch> AttentionBuilder::addOperand(ExprRef expr, ArrayRef<Dim> allowed, bool isBoolean,
+                                                     StringRef name) {
+  segments.push_back(expr ? 1 : 0);
+  if (!expr)
+    return std::nullopt;
+  Operation *op = expr->origin ? expr->origin : softmax.root.getDefiningOp();
+  for (Loop loop : getLoops(expr, tracer.loops))
+    if (!names.contains(loop) || !llvm::is_contained(allowed, names.lookup(loop)))
+      return Mismatch{op, (Twine("computes a ") + name + " over a dimension that it cannot have").str()};
+  ExprRef stripped = skipCasts(expr);
+  std::optional<NamedTensor> operand;
+  if (stripped->kind == Expr::Kind::load && (stripped->type == expr->type || !isBoolean) && !stripped->type.isIndex() &&
+      !stripped->type.isF64())
+    operand = operands.buildView(stripped);
+  if (!operand) {
+    if (isBoolean)
+      expr = tracer.exprs.getOp<arith::ExtUIOp>({expr}, b.getI8Type());
+    operand = operands.build(expr);
+  }
+  if (!operand)
+    return Mismatch{op, (Twine("computes a ") + name + " in a way that cannot be taken out").str()};
+  tensors.push_back(operand->tensor);
+  maps.push_back(getDimsMap(b.getContext(), operand->dims));
+  return std::nullopt;
+}
+
+std::optional<Mismatch> AttentionBuilder::finish() {
+  // The output lists its dimensions in the root's order.
+  auto type = cast<RankedTensorType>(softmax.root.getType());
+  SmallVector<OpFoldResult> sizes;
+  SmallVector<Dim> dims;
+  SmallVector<int64_t> groupSizes;
+  for (Loop root : softmax.rootLoops) {
+    SmallVector<Linear::Term, 2> terms = tracer.loops.getIndex(root).getOutermostFirst();
+    groupSizes.push_back(terms.size());
+    for (auto [loop, coefficient] : terms) {
+      dims.push_back(names.lookup(loop));
+      sizes.push_back(operands.getExtent(dims.back(), tracer.loops.getExtent(loop)));
+    }
+  }
+  tensors.push_back(tensor::EmptyOp::create(b, loc, sizes, type.getElementType()));
+  maps.push_back(getDimsMap(b.getContext(), dims));
+  segments.push_back(1);
+
+  SmallVector<NamedAttribute> attributes = {b.getNamedAttr("indexing_maps", b.getAffineMapArrayAttr(maps)),
+                                            b.getNamedAttr("scale", b.getF32FloatAttr(softmax.scores.scale)),
+                                            b.getNamedAttr("operandSegmentSizes", b.getDenseI32ArrayAttr(segments))};
+  if (softmax.scores.softcap)
+    attributes.push_back(b.getNamedAttr("softcap", b.getF32FloatAttr(*softmax.scores.softcap)));
+  if (isCausal)
+    attributes.push_back(b.getNamedAttr("causal", b.getUnitAttr()));
+  if (alignment)
+    attributes.push_back(b.getNamedAttr("alignment", AlignmentAttr::get(b.getContext(), *alignment)));
+  if (windowLeft)
+    attributes.push_back(b.getNamedAttr("window_left", b.getI64IntegerAttr(*windowLeft)));
+  if (windowRight)
+    attributes.push_back(b.getNamedAttr("window_right", b.getI64IntegerAttr(*windowRight)));
+  attention = AttentionOp::create(b, loc, tensors.back().getType(), tensors, attributes);
+
+  std::string complaint;
+  {
+    ScopedDiagnosticHandler handler(b.getContext(), [&](Diagnostic &diagnostic) {
+      complaint = diagnostic.str();
+      return success();
+    });
+    if (failed(attention.verify()))
+      return Mismatch{softmax.root.getDefiningOp(), "is attention that gqa.attention cannot say: " + complaint};
+  }
+  replacement = operands.buildReshape(attention.getResult(0), groupSizes, type);
+  return std::nullopt;
+}
+
+} // namespace mlir::gqa::raise
