@@ -3,6 +3,7 @@
 #include "tools/Commands.h"
 #include "tools/CompareReport.h"
 #include "tools/CompareRun.h"
+#include "tools/DeviceSession.h"
 #include "tools/OutputFile.h"
 #include "tools/Validators.h"
 
@@ -14,7 +15,8 @@ namespace {
 
 struct CompareOptions {
   ComparePlan plan;
-  std::string jsonPath;
+  std::string device, jsonPath;
+  bool hasType = false;
   std::string reportPath;
 };
 
@@ -34,7 +36,19 @@ void checkOutputs(const CompareOptions &options) {
   checkGnuplot();
 }
 
+/// Devices calculate in half types: bf16 unless the user names one.
+void resolveDevice(CompareOptions &options) {
+  if (options.device.empty() || parseDevice(options.device).device_type == kDLCPU)
+    return;
+  if (options.plan.withProjections)
+    throw std::runtime_error("--with-projections compares layers on the CPU, not on '" + options.device + "'");
+  options.plan.device = options.device;
+  if (!options.hasType)
+    options.plan.type = ElementType::bf16;
+}
+
 void runCompareCommand(CompareOptions &options) {
+  resolveDevice(options);
   resolveHeads(options.plan.heads);
   sortUnique(options.plan.prefill);
   sortUnique(options.plan.decode);
@@ -64,8 +78,9 @@ void addCompareCommand(CLI::App &app) {
   addHeadOptions(*command, plan.heads, /*withDModel=*/true);
   std::map<std::string, ElementType> types = {
       {"f32", ElementType::f32}, {"f16", ElementType::f16}, {"bf16", ElementType::bf16}};
-  command->add_option("--dtype", plan.type, "element type: f32 (default), f16 or bf16")
-      ->transform(CLI::CheckedTransformer(types).description(""));
+  CLI::Option *type =
+      command->add_option("--dtype", plan.type, "element type: f32, f16 or bf16; default: f32, on devices bf16");
+  type->transform(CLI::CheckedTransformer(types).description(""));
   command->add_option("--prefill", plan.prefill, "tokens of prompts, a list")
       ->delimiter(',')
       ->capture_default_str()
@@ -74,6 +89,7 @@ void addCompareCommand(CLI::App &app) {
       ->delimiter(',')
       ->capture_default_str()
       ->check(positiveInteger());
+  command->add_option("--device", options->device, "where to run: cpu (default) or cuda:N");
   command->add_option("--threads", plan.threads, "threads (as many as OpenMP gives)")->check(CLI::Range(1, 4096));
   command->add_option("--seed", plan.seed, "seed of the data")->capture_default_str();
   command->add_option("--seconds", plan.secondsPerLength, "time to spend on each length")
@@ -83,7 +99,10 @@ void addCompareCommand(CLI::App &app) {
                     "whole layers, too: q, k, v and o projections, rotary embedding, KV cache");
   command->add_option("--json", options->jsonPath, "write the numbers as JSON; -: to standard output, without tables");
   command->add_option("--report", options->reportPath, "write tables and plots, FILE.html, or plots, FILE.svg");
-  command->callback([options] { runCompareCommand(*options); });
+  command->callback([options, type] {
+    options->hasType = type->count() > 0;
+    runCompareCommand(*options);
+  });
 }
 
 } // namespace gqa

@@ -19,6 +19,7 @@ struct ComparePlan {
   std::vector<int64_t> prefill = {512, 2048};
   std::vector<int64_t> decode = {2048, 8192};
   int threads = 0;
+  std::string device; // "cuda:N", or empty: the CPU
   uint64_t seed = 1;
   double secondsPerLength = 10;
   bool withProjections = false; // whole layers, too

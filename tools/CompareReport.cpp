@@ -57,7 +57,7 @@ std::string printSizes(const ComparePlan &plan) {
 std::string printTimes(const CompareResult &result, Phase phase) {
   TextTable table(/*headingRows=*/2);
   table.addRow({"variant", "tokens", "fused", "unfused", "speed-up", "fused", "of", "fused", "of", "greatest"});
-  table.addRow({"", "", "ms", "ms", "", "GFLOP/s", result.flopLimitName(), "GB/s", "DRAM", "error"});
+  table.addRow({"", "", "ms", "ms", "", "GFLOP/s", result.flopLimitName(), "GB/s", result.byteLimitName(), "error"});
   int64_t tokens = 0;
   for (const CaseResult &test : result.cases) {
     if (test.phase != phase)
@@ -68,7 +68,9 @@ std::string printTimes(const CompareResult &result, Phase phase) {
     Rates rates(result, test, test.fused.seconds);
     table.addRow({variantName(result.plan.heads.heads, test.kvHeads), std::to_string(test.tokens),
                   printMilliseconds(test.fused.seconds),
-                  test.unfused ? printMilliseconds(test.unfused->seconds) : "no memory",
+                  test.unfused    ? printMilliseconds(test.unfused->seconds)
+                  : result.device ? "-"
+                                  : "no memory",
                   test.unfused ? print(test.speedUp(), 2) + " x" : "-", print(rates.gflops, 1),
                   printPercent(rates.gflops, result.flopLimit()), print(rates.gbs, rates.gbs < 10 ? 2 : 1),
                   printPercent(rates.gbs, result.limits.dramReadGBs), printError(test.fused.error)});
@@ -76,21 +78,44 @@ std::string printTimes(const CompareResult &result, Phase phase) {
   return table.str();
 }
 
-std::string printNotes(const CompareResult &result) {
-  const ComparePlan &plan = result.plan;
+std::string printCalls(const CompareResult &result) {
   auto [least, most] = std::minmax_element(result.cases.begin(), result.cases.end(),
                                            [](const auto &a, const auto &b) { return a.calls < b.calls; });
+  return std::to_string(least->calls) + (most->calls > least->calls ? " to " + std::to_string(most->calls) : "");
+}
+
+/// What the limits are, and how times were taken.
+std::string printMethod(const CompareResult &result) {
   std::string notes = "Limits, measured in this run with " + std::to_string(result.limits.threads) +
                       " threads: f32 FMA " + print(result.limits.fmaGflops, 0) + " GFLOP/s, ";
   if (result.limits.bf16Gflops > 0)
     notes += "bf16 dot product " + print(result.limits.bf16Gflops, 0) + " GFLOP/s, ";
   notes += "DRAM read " + print(result.limits.dramReadGBs, 1) + " GB/s\n(median of " +
            std::to_string(result.dramReads) + " reads of " + print(result.readerMiB, 0) + " MiB).\n";
-  notes += "Times are medians of " + std::to_string(least->calls) +
-           (most->calls > least->calls ? " to " + std::to_string(most->calls) : "") +
-           " calls of one layer's attention; fused and unfused of all variants in turn. Before each\ndecode call the "
-           "caches are emptied by reading other memory, as the other layers of a model would.\n"
-           "GFLOP/s count the two products over the pairs of query and key that the causal mask leaves. GB/s count q, "
+  return notes + "Times are medians of " + printCalls(result) +
+         " calls of one layer's attention; fused and unfused of all variants in turn. Before each\ndecode call the "
+         "caches are emptied by reading other memory, as the other layers of a model would.\n";
+}
+
+/// The same on a device.
+std::string printMethod(const CompareResult &result, const DeviceResult &device) {
+  std::string notes = "Limits, measured in this run on the device: bf16 product of 8192 x 8192 matrices ";
+  notes += device.limits.gemmTflops > 0
+               ? print(device.limits.gemmTflops, 0) + " TFLOP/s (" + device.limits.gemmSource + ")"
+               : "unknown (" + device.limits.gemmSource + ")";
+  notes += ", copy within the\ndevice, read and written, " + print(device.limits.copyGBs, 0) + " GB/s.\n";
+  notes += "Times are medians of " + printCalls(result) +
+           " calls of one layer's attention, between events on the stream. Before each decode call\nthe L2 cache is "
+           "emptied by writing other memory, as the other layers of a model would.\n";
+  if (!device.noUnfused.empty())
+    notes += "The unfused form was not compiled: " + device.noUnfused + "\n";
+  return notes;
+}
+
+std::string printNotes(const CompareResult &result) {
+  const ComparePlan &plan = result.plan;
+  std::string notes = result.device ? printMethod(result, *result.device) : printMethod(result);
+  notes += "GFLOP/s count the two products over the pairs of query and key that the causal mask leaves. GB/s count q, "
            "k, v\nand o once.\n"
            "Errors are the greatest |output - float64 reference| over a sample of " +
            std::to_string(result.rowsChecked) +
@@ -167,14 +192,19 @@ Plot makeSpeedUpPlot(const CompareResult &result) {
   return plot;
 }
 
+/// Null of an unknown whole.
+nlohmann::ordered_json getPercent(double part, double whole) {
+  return whole > 0 ? nlohmann::ordered_json(100 * part / whole) : nlohmann::ordered_json(nullptr);
+}
+
 nlohmann::ordered_json printForm(const CompareResult &result, const CaseResult &test, const FormResult &form) {
   Rates rates(result, test, form.seconds);
   return {{"seconds", form.seconds},
           {"gflops", rates.gflops},
-          {"percent_of_fma", 100 * rates.gflops / result.limits.fmaGflops},
-          {"percent_of_flop_limit", 100 * rates.gflops / result.flopLimit()},
+          {"percent_of_fma", getPercent(rates.gflops, result.limits.fmaGflops)},
+          {"percent_of_flop_limit", getPercent(rates.gflops, result.flopLimit())},
           {"gb_per_second", rates.gbs},
-          {"percent_of_dram", 100 * rates.gbs / result.limits.dramReadGBs},
+          {"percent_of_dram", getPercent(rates.gbs, result.limits.dramReadGBs)},
           {"max_abs_error", form.error}};
 }
 
@@ -182,10 +212,11 @@ nlohmann::ordered_json printForm(const CompareResult &result, const CaseResult &
 
 std::string printText(const CompareResult &result) {
   const ComparePlan &plan = result.plan;
-  std::string text = plan.heads.title() + ": " + std::to_string(plan.heads.heads) + " query heads, head dim " +
-                     std::to_string(plan.heads.headDim) + ", " + std::to_string(plan.heads.layers) +
-                     " layers, hidden size " + std::to_string(plan.heads.dModel) + "; " + getName(plan.type) +
-                     ", batch 1, " + std::to_string(result.limits.threads) + " threads\n\n";
+  std::string text =
+      plan.heads.title() + ": " + std::to_string(plan.heads.heads) + " query heads, head dim " +
+      std::to_string(plan.heads.headDim) + ", " + std::to_string(plan.heads.layers) + " layers, hidden size " +
+      std::to_string(plan.heads.dModel) + "; " + getName(plan.type) + ", batch 1, " +
+      (result.device ? result.device->name : std::to_string(result.limits.threads) + " threads") + "\n\n";
   text += "Sizes, all layers (parameters of the q, k, v and o projections; MB = 2^20 bytes)\n\n" + printSizes(plan);
   text += "\nPrefill, causal, one layer\n\n" + printTimes(result, Phase::prefill);
   text += "\nDecode of one token, one layer\n\n" + printTimes(result, Phase::decode);
@@ -233,6 +264,12 @@ nlohmann::ordered_json printJson(const CompareResult &result) {
                    {"dram_read_gb_per_second", result.limits.dramReadGBs}}},
                  {"variants", variants},
                  {"cases", cases}};
+  if (const std::optional<DeviceResult> &device = result.device)
+    report["device"] = {
+        {"name", device->name},
+        {"gemm_bf16_tflops", device->limits.gemmTflops > 0 ? json(device->limits.gemmTflops) : json(nullptr)},
+        {"gemm_source", device->limits.gemmSource},
+        {"copy_gb_per_second", device->limits.copyGBs}};
   if (result.layers)
     report["with_projections"] = printLayerJson(*result.layers);
   return report;

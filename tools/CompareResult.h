@@ -2,6 +2,7 @@
 #define GQA_TOOLS_COMPARERESULT_H
 
 #include "tools/ComparePlan.h"
+#include "tools/DeviceLimits.h"
 #include "tools/LayerPlan.h"
 #include "tools/MachineLimits.h"
 
@@ -26,6 +27,13 @@ struct CaseResult {
   double speedUp() const { return unfused->seconds / fused.seconds; }
 };
 
+/// Where a comparison ran, if not on the CPU.
+struct DeviceResult {
+  std::string name;
+  DeviceLimits limits;
+  std::string noUnfused; // why there is no unfused form
+};
+
 struct CompareResult {
   ComparePlan plan;
   MachineLimits limits;
@@ -34,12 +42,14 @@ struct CompareResult {
   int rowsChecked = 0;           // per case and form
   std::vector<CaseResult> cases; // phase by phase, length by length, variants in the plan's order
 
-  std::optional<LayerResult> layers; // whole layers, if the plan has projections
+  std::optional<DeviceResult> device; // then the limits are those of its large product and copy
+  std::optional<LayerResult> layers;  // whole layers, if the plan has projections
 
   /// True where the arithmetic limit is that of bf16 dot products: the type and the CPU have them.
   bool hasDots() const { return plan.type == ElementType::bf16 && limits.bf16Gflops > 0; }
   double flopLimit() const { return hasDots() ? limits.bf16Gflops : limits.fmaGflops; }
-  const char *flopLimitName() const { return hasDots() ? "bf16" : "FMA"; }
+  const char *flopLimitName() const { return device ? "GEMM" : hasDots() ? "bf16" : "FMA"; }
+  const char *byteLimitName() const { return device ? "copy" : "DRAM"; }
 };
 
 } // namespace gqa

@@ -1,11 +1,12 @@
 #include "tools/CompareRun.h"
 
 #include "tools/CompareCheck.h"
+#include "tools/CompareData.h"
+#include "tools/CompareDeviceRun.h"
 #include "tools/CompilerProcess.h"
 #include "tools/LoadedArtifact.h"
 #include "tools/OutputFile.h"
 #include "tools/Progress.h"
-#include "tools/SeededData.h"
 #include "tools/TemporaryDirectory.h"
 #include "tools/TextTable.h"
 
@@ -18,48 +19,12 @@
 namespace gqa {
 namespace {
 
-constexpr int rowsToCheck = 16;
 constexpr int maxRounds = 200;
-
-/// Queries reach further than keys and values, so that the softmax is neither flat nor a single key: the standard
-/// deviation of scores is amplitude / 3 = 2.
-constexpr float queryAmplitude = 6;
 
 double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  size_t middle = values.size() / 2;
-  return values.size() % 2 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
-}
-
 /// Bytes.
 double physicalMemory() { return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE); }
-
-DLDataType toDLType(ElementType type) {
-  uint8_t code = type == ElementType::bf16 ? kDLBfloat : kDLFloat;
-  return {code, static_cast<uint8_t>(8 * getByteSize(type)), 1};
-}
-
-/// A dense operand of a problem, as the C interface takes it.
-struct DenseTensor {
-  std::vector<int64_t> shape;
-  DLTensor tensor = {};
-
-  DenseTensor(const AttentionProblem &problem, const Operand &operand, const ElementBuffer &buffer)
-      : shape(getShape(problem, operand)) {
-    tensor.data = buffer.data();
-    tensor.device = {kDLCPU, 0};
-    tensor.ndim = static_cast<int32_t>(shape.size());
-    tensor.dtype = toDLType(buffer.getType());
-    tensor.shape = shape.data(); // strides NULL: dense
-  }
-  DenseTensor(const DenseTensor &) = delete;
-};
-
-TensorView viewOf(const AttentionProblem &problem, const Operand &operand, const ElementBuffer &buffer) {
-  return {buffer.getType(), buffer.data(), getDenseStrides(problem, operand)};
-}
 
 /// Both artifacts of a plan.
 struct CompiledForms {
@@ -221,7 +186,7 @@ CompareResult runCompare(const ComparePlan &plan) {
     throw std::runtime_error("q, k, v and o of these lengths and heads take " +
                              formatNumber(plan.dataBytes() * 1e-9, 1) + " GB; this machine has " +
                              formatNumber(memory * 1e-9, 1) + " GB");
-  CompareResult result = Runner(plan).run();
+  CompareResult result = plan.device.empty() ? Runner(plan).run() : runCompareOnDevice(plan);
   if (plan.withProjections)
     result.layers = runLayers(makeLayerPlan(plan));
   return result;

@@ -16,7 +16,7 @@ std::string printError(double error) {
   return buffer;
 }
 
-std::string printPercent(double part, double whole) { return print(100 * part / whole, 0) + " %"; }
+std::string printPercent(double part, double whole) { return whole > 0 ? print(100 * part / whole, 0) + " %" : "-"; }
 
 std::string printMilliseconds(double seconds) {
   double milliseconds = 1e3 * seconds;

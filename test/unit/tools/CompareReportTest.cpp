@@ -6,6 +6,7 @@
 
 using namespace gqa;
 using testing::HasSubstr;
+using testing::Not;
 
 namespace {
 
@@ -39,6 +40,31 @@ TEST(CompareReport, TextHoldsTheNumbersAndTheirMeaning) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);)
     EXPECT_LE(line.size(), 120u) << line;
+}
+
+TEST(CompareReport, DeviceHasLimitsOfItsOwn) {
+  CompareResult result = makeResult();
+  result.plan.type = ElementType::bf16;
+  result.device = DeviceResult{"Some GPU", {3000, 800, "libcublas.so.13"}, "not for devices"};
+  result.limits.fmaGflops = result.limits.bf16Gflops = 800e3;
+  result.limits.dramReadGBs = 3000;
+  for (CaseResult &test : result.cases)
+    test.unfused.reset();
+  std::string text = printText(result);
+  EXPECT_THAT(text, HasSubstr("bf16, batch 1, Some GPU"));
+  EXPECT_THAT(text, HasSubstr("product of 8192 x 8192 matrices 800 TFLOP/s (libcublas.so.13)"));
+  EXPECT_THAT(text, HasSubstr("The unfused form was not compiled: not for devices"));
+  EXPECT_THAT(text, HasSubstr("GEMM"));
+  EXPECT_THAT(text, Not(HasSubstr("threads")));
+  EXPECT_EQ(printJson(result)["device"]["gemm_bf16_tflops"], 800);
+
+  // Without a library for products there is no limit, and no percentage of it.
+  result.device->limits = {3000, 0, "libcublas.so not found"};
+  result.limits.fmaGflops = result.limits.bf16Gflops = 0;
+  EXPECT_THAT(printText(result), HasSubstr("matrices unknown (libcublas.so not found)"));
+  nlohmann::ordered_json json = printJson(result);
+  EXPECT_TRUE(json["cases"][0]["fused"]["percent_of_flop_limit"].is_null());
+  EXPECT_TRUE(json["device"]["gemm_bf16_tflops"].is_null());
 }
 
 TEST(CompareReport, JsonFollowsFromTimes) {
