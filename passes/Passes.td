@@ -56,7 +56,8 @@ def SelectSchedule : Pass<"gqa-select-schedule", "::mlir::func::FuncOp"> {
   let summary = "choose tiles, orientation and key split of each attention";
   let description = [{
     The cost model: writes a `#gqa.schedule` on each `gqa.attention` that has none, from its shape and the target.
-    Later passes obey the attribute, so it can also be written by hand.
+    Later passes obey the attribute, so it can also be written by hand. Where the number of query positions is dynamic,
+    `gqa.few_rows_schedules` beside it says how to decode (`gqa-specialize-rows`).
   }];
   let options = [
     Option<"vectorBits", "vector-bits", "int64_t", "512", "width of a vector register in bits">,
@@ -65,6 +66,18 @@ def SelectSchedule : Pass<"gqa-select-schedule", "::mlir::func::FuncOp"> {
     Option<"tileM", "tile-m", "int64_t", "0", "query positions per tile; 0: chosen">,
     Option<"tileN", "tile-n", "int64_t", "0", "keys per block; 0: chosen">,
   ];
+}
+
+def SpecializeRows : Pass<"gqa-specialize-rows", "::mlir::func::FuncOp"> {
+  let summary = "attention on any number of query positions gets branches for few of them";
+  let description = [{
+    An op that carries `gqa.few_rows_schedules`, as `gqa-select-schedule` leaves them where the number of query positions
+    is known at run time alone, becomes an `scf.if` for each: up to as many positions as the schedule's tile holds run by
+    that schedule, more by the next or by the op's own. So one function decodes as fast as code for one position, and
+    prefills as before. Which branch runs depends on the number of positions only, so a sequence gives the same bits alone
+    and in a batch.
+  }];
+  let dependentDialects = ["arith::ArithDialect", "scf::SCFDialect"];
 }
 
 def TileAttention : Pass<"gqa-tile-attention", "::mlir::func::FuncOp"> {

@@ -158,8 +158,7 @@ static void buildLower(OpPassManager &manager, const LowerOptions &options, cons
   addCleanUp(manager);
   if (isPast(Stage::tile))
     return;
-  if (!isFused)
-    manager.addNestedPass<func::FuncOp>(createUnfuseAttention());
+  manager.addNestedPass<func::FuncOp>(isFused ? createSpecializeRows() : createUnfuseAttention());
   manager.addNestedPass<func::FuncOp>(createWidenAccumulators());
   manager.addNestedPass<func::FuncOp>(createFuseElementwise());
   manager.addNestedPass<func::FuncOp>(createTileAttention());

@@ -28,22 +28,40 @@ constexpr int64_t kDotLanes = 16;
 /// Up to this many query rows, vectors along the head dimension beat vectors of rows, which would be half empty.
 constexpr int64_t kMaxHeadDimRows = 8;
 
+/// Where the number of query positions is dynamic: decoding has one, and a few more when tokens are guessed ahead
+/// (Leviathan et al. 2023). Every further number would cost the time of compiling the attention once more.
+constexpr int64_t kFewRows[] = {1, 4};
+
 struct SelectSchedule : impl::SelectScheduleBase<SelectSchedule> {
   using SelectScheduleBase::SelectScheduleBase;
 
   void runOnOperation() override {
     getOperation().walk([&](AttentionOp op) {
-      if (!op.getSchedule())
-        op.setScheduleAttr(select(op));
+      if (op.getSchedule())
+        return;
+      int64_t rows = getStaticExtent(op.getMaps(), op.getOperands(), Dim::m);
+      op.setScheduleAttr(select(op, rows));
+      if (ShapedType::isDynamic(rows) && !tileM)
+        setFewRowsSchedules(op);
     });
   }
 
 private:
-  ScheduleAttr select(AttentionOp op) {
+  /// Schedules for few positions, where they differ from the one for many.
+  void setFewRowsSchedules(AttentionOp op) {
+    SmallVector<Attribute> schedules;
+    for (int64_t rows : kFewRows)
+      if (ScheduleAttr schedule = select(op, rows); schedule != *op.getSchedule())
+        schedules.push_back(schedule);
+    if (!schedules.empty())
+      op->setDiscardableAttr(kFewRowsSchedules, ArrayAttr::get(op.getContext(), schedules));
+  }
+
+  /// The schedule for `rows` query positions.
+  ScheduleAttr select(AttentionOp op, int64_t rows) {
     auto extent = [&](Dim dim) { return getStaticExtent(op.getMaps(), op.getOperands(), dim); };
     int64_t vector = vectorBits / 32;
     int64_t group = hasDim(op.getKeyMap(), Dim::g) ? 1 : extent(Dim::g);
-    int64_t rows = extent(Dim::m);
     int64_t n = tileN ? tileN : kKeysPerBlock;
 
     bool isShort = !ShapedType::isDynamic(rows) && group * rows <= kVectorsPerTile * vector;
