@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "mlir/Transforms/InliningUtils.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -22,7 +23,18 @@ using namespace mlir::gqa;
 #define GET_OP_CLASSES
 #include "dialect/GQAOps.cpp.inc"
 
+namespace {
+
+/// Functions that attend can be inlined: the ops have no regions and no effects.
+struct GQAInliner : DialectInlinerInterface {
+  using DialectInlinerInterface::DialectInlinerInterface;
+  bool isLegalToInline(Operation *, Region *, bool, IRMapping &) const override { return true; }
+};
+
+} // namespace
+
 void GQADialect::initialize() {
+  addInterfaces<GQAInliner>();
   addAttributes<
 #define GET_ATTRDEF_LIST
 #include "dialect/GQAAttributes.cpp.inc"
