@@ -1,5 +1,7 @@
 #include "dialect/AttentionDims.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/AffineExpr.h"
 #include "mlir/IR/Builders.h"
@@ -8,7 +10,8 @@
 
 namespace mlir::gqa {
 
-static constexpr std::array<StringLiteral, kNumDims> kDimNames = {"b", "hkv", "g", "m", "n", "dqk", "dv"};
+static constexpr std::array<StringLiteral, kNumDims> kDimNames = {"b",  "hkv",  "g",     "m",    "n",    "dqk",
+                                                                  "dv", "page", "block", "slot", "dqk2", "dv2"};
 
 StringRef getDimName(unsigned dim) { return kDimNames[dim]; }
 
@@ -44,13 +47,24 @@ std::string printDims(AffineMap map) {
 }
 
 SmallVector<utils::IteratorType> getAttentionIteratorTypes() {
-  SmallVector<utils::IteratorType> types(kNumDims, utils::IteratorType::parallel);
+  SmallVector<utils::IteratorType> types(kNumLoops, utils::IteratorType::parallel);
   types[static_cast<unsigned>(Dim::n)] = utils::IteratorType::reduction;
   types[static_cast<unsigned>(Dim::dqk)] = utils::IteratorType::reduction;
   return types;
 }
 
+/// Whether the extent of `dim` is the product of those of block and slot.
+static bool isStoredInPages(ArrayRef<AffineMap> maps, Dim dim) {
+  auto isListed = [&](Dim listed) { return llvm::any_of(maps, [&](AffineMap map) { return hasDim(map, listed); }); };
+  return dim == Dim::n && !isListed(Dim::n) && isListed(Dim::block) && isListed(Dim::slot);
+}
+
 int64_t getStaticExtent(ArrayRef<AffineMap> maps, ValueRange tensors, Dim dim) {
+  if (isStoredInPages(maps, dim)) {
+    int64_t blocks = getStaticExtent(maps, tensors, Dim::block), slots = getStaticExtent(maps, tensors, Dim::slot);
+    bool isDynamic = ShapedType::isDynamic(blocks) || ShapedType::isDynamic(slots);
+    return isDynamic ? ShapedType::kDynamic : blocks * slots;
+  }
   bool isListed = false;
   for (auto [map, tensor] : llvm::zip_equal(maps, tensors)) {
     std::optional<unsigned> position = getDimPosition(map, dim);
@@ -68,6 +82,12 @@ OpFoldResult getExtent(OpBuilder &builder, Location loc, ArrayRef<AffineMap> map
   int64_t extent = getStaticExtent(maps, tensors, dim);
   if (!ShapedType::isDynamic(extent))
     return builder.getIndexAttr(extent);
+  if (isStoredInPages(maps, dim)) {
+    auto get = [&](Dim factor) {
+      return getValueOrCreateConstantIndexOp(builder, loc, getExtent(builder, loc, maps, tensors, factor));
+    };
+    return arith::MulIOp::create(builder, loc, get(Dim::block), get(Dim::slot)).getResult();
+  }
   for (auto [map, tensor] : llvm::zip_equal(maps, tensors))
     if (std::optional<unsigned> position = getDimPosition(map, dim))
       return tensor::getMixedSize(builder, loc, tensor, *position);
@@ -84,11 +104,15 @@ LoopTile LoopTile::restrictTo(AffineMap map) const {
 }
 
 Value sliceOperand(OpBuilder &builder, Location loc, Value tensor, AffineMap map, const LoopTile &tile) {
-  if (map.getNumResults() == 0)
+  // A tensor of storage dimensions alone is in every tile as a whole.
+  if (llvm::none_of(getDims(map), isLoop))
     return tensor;
-  LoopTile part = tile.restrictTo(map);
-  SmallVector<OpFoldResult> strides(map.getNumResults(), builder.getIndexAttr(1));
-  return tensor::ExtractSliceOp::create(builder, loc, tensor, part.offsets, part.sizes, strides);
+  SmallVector<OpFoldResult> offsets, sizes, strides(map.getNumResults(), builder.getIndexAttr(1));
+  for (auto [position, dim] : llvm::enumerate(getDims(map))) {
+    offsets.push_back(isLoop(dim) ? tile.getOffset(dim) : builder.getIndexAttr(0));
+    sizes.push_back(isLoop(dim) ? tile.getSize(dim) : tensor::getMixedSize(builder, loc, tensor, position));
+  }
+  return tensor::ExtractSliceOp::create(builder, loc, tensor, offsets, sizes, strides);
 }
 
 } // namespace mlir::gqa

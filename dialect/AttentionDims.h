@@ -9,12 +9,17 @@
 #include <array>
 #include <optional>
 
-/// The named loop dimensions of attention: the one place that knows their order, names and kinds.
+/// The named dimensions of attention: the one place that knows their order, names and kinds.
 namespace mlir::gqa {
 
-enum class Dim : unsigned { b, hkv, g, m, n, dqk, dv };
+/// The seven loops, then the dimensions by which a KV cache stores keys and values: key n of a sequence is row
+/// n mod slots of block n / slots, whose page the block table gives; dqk2 and dv2 count bytes of two 4-bit elements.
+enum class Dim : unsigned { b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2 };
 
-constexpr unsigned kNumDims = 7;
+constexpr unsigned kNumLoops = 7;
+constexpr unsigned kNumDims = 12;
+
+inline bool isLoop(Dim dim) { return static_cast<unsigned>(dim) < kNumLoops; }
 
 StringRef getDimName(unsigned dim);
 inline StringRef getDimName(Dim dim) { return getDimName(static_cast<unsigned>(dim)); }
@@ -22,7 +27,7 @@ inline StringRef getDimName(Dim dim) { return getDimName(static_cast<unsigned>(d
 /// The dimension called `name`, if there is one.
 std::optional<Dim> parseDim(StringRef name);
 
-/// The map (b, hkv, g, m, n, dqk, dv) -> dims.
+/// The map (b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> dims.
 AffineMap getDimsMap(MLIRContext *context, ArrayRef<Dim> dims);
 
 /// The dimensions that a projected permutation lists, in order.
@@ -39,24 +44,26 @@ std::string printDims(AffineMap map);
 SmallVector<utils::IteratorType> getAttentionIteratorTypes();
 
 /// The extent of `dim` as the tensors' types show it: static if any operand that lists it is static there, kDynamic if
-/// it is listed but nowhere static, 1 if no operand lists it. `tensors[i]` has map `maps[i]`.
+/// it is listed but nowhere static, 1 if no operand lists it. `tensors[i]` has map `maps[i]`. Where keys are stored in
+/// pages and no operand lists n, its extent is blocks * slots.
 int64_t getStaticExtent(ArrayRef<AffineMap> maps, ValueRange tensors, Dim dim);
 
 /// The extent of `dim` as a value or constant, read from an operand that lists it.
 OpFoldResult getExtent(OpBuilder &builder, Location loc, ArrayRef<AffineMap> maps, ValueRange tensors, Dim dim);
 
-/// A tile of the seven loops: where it starts and how far it extends along each.
+/// A tile of the loops: where it starts and how far it extends along each.
 struct LoopTile {
   SmallVector<OpFoldResult> offsets, sizes;
 
   OpFoldResult getOffset(Dim dim) const { return offsets[static_cast<unsigned>(dim)]; }
   OpFoldResult getSize(Dim dim) const { return sizes[static_cast<unsigned>(dim)]; }
 
-  /// The part of a tensor with `map` that the tile reaches: offsets and sizes along its dimensions.
+  /// The part of a tensor with `map`, which lists loops alone, that the tile reaches: offsets and sizes along its
+  /// dimensions.
   LoopTile restrictTo(AffineMap map) const;
 };
 
-/// The part of `tensor`, which has `map`, that `tile` reaches; of the same rank.
+/// The part of `tensor`, which has `map`, that `tile` reaches; of the same rank. Pages and packed rows stay whole.
 Value sliceOperand(OpBuilder &builder, Location loc, Value tensor, AffineMap map, const LoopTile &tile);
 
 } // namespace mlir::gqa

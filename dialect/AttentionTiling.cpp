@@ -23,7 +23,7 @@ constexpr int64_t kFarPosition = int64_t(1) << 40;
 
 template <typename OpTy> SmallVector<Range> getDomain(OpTy op, OpBuilder &b) {
   SmallVector<Range> domain;
-  for (unsigned dim = 0; dim < kNumDims; ++dim) {
+  for (unsigned dim = 0; dim < kNumLoops; ++dim) {
     OpFoldResult extent = getExtent(b, op.getLoc(), op.getMaps(), op.getTensors(), static_cast<Dim>(dim));
     domain.push_back({b.getIndexAttr(0), extent, b.getIndexAttr(1)});
   }
@@ -131,12 +131,14 @@ struct OffsetBuilder {
       return buildScalar(firstRow);
 
     // bottom_right: the last row stands at the last key.
-    Value keys = extent(Dim::n);
     Value shift = arith::SubIOp::create(b, loc, firstRow, extent(Dim::m));
-    if (!op.getKvLen())
+    bool isRing = static_cast<bool>(op.getLength());
+    Value keys = isRing ? constant(kFarPosition) : extent(Dim::n);
+    if (!op.getKvLen() && !isRing)
       return buildScalar(arith::AddIOp::create(b, loc, keys, shift));
     Value zero = constant(0);
-    return buildPerBatch(*op.getKvLenMutable().begin(), tile, [&](OpBuilder &nested, Location l, Value length) {
+    OpOperand &lengths = *(isRing ? op.getLengthMutable() : op.getKvLenMutable()).begin();
+    return buildPerBatch(lengths, tile, [&](OpBuilder &nested, Location l, Value length) {
       Value visible = clamp(nested, l, toI64(nested, l, length), zero, keys);
       return arith::AddIOp::create(nested, l, visible, shift);
     });
@@ -192,6 +194,9 @@ FailureOr<TilingResult> AttentionOp::getTiledImplementation(OpBuilder &b, ArrayR
   if (failed(verifyWhole(*this, tile, {Dim::n, Dim::dqk}, "the softmax needs all of it")))
     return failure();
   if (getLse() && failed(verifyWhole(*this, tile, {Dim::dv}, "every tile would compute the same lse")))
+    return failure();
+
+  if (hasDim(getValueMap(), Dim::dv2) && failed(verifyWhole(*this, tile, {Dim::dv}, "bytes hold two elements")))
     return failure();
 
   TilingResult result;

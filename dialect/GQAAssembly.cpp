@@ -20,7 +20,8 @@ namespace {
 /// The attributes that clauses spell.
 constexpr StringLiteral kClauseAttributes[] = {
     "indexing_maps", "operandSegmentSizes", "scale",     "softcap", "causal",
-    "window_left",   "window_right",        "alignment", "dot",     "schedule"};
+    "window_left",   "window_right",        "alignment", "dot",     "schedule",
+    "ring_sinks",    "ring_slots",          "sinks"};
 
 /// A tensor operand with its list of dimensions: `%q[b, hkv, g, m, dqk] : tensor<...>`.
 struct TensorOperand {
@@ -38,7 +39,9 @@ ParseResult parseDims(OpAsmParser &parser, AffineMap &map) {
       return failure();
     std::optional<Dim> dim = parseDim(name);
     if (!dim)
-      return parser.emitError(loc) << "'" << name << "' is no dimension: expected b, hkv, g, m, n, dqk or dv";
+      return parser.emitError(loc) << "'" << name
+                                   << "' is no dimension: expected b, hkv, g, m, n, dqk, dv, page, block, "
+                                   << "slot, dqk2 or dv2";
     dims.push_back(*dim);
     return success();
   };
@@ -73,6 +76,21 @@ ParseResult parseWindow(OpAsmParser &parser, NamedAttrList &attributes) {
   return parser.parseRParen();
 }
 
+ParseResult parseNumber(OpAsmParser &parser, StringRef name, NamedAttrList &attributes) {
+  int64_t value;
+  if (parser.parseInteger(value))
+    return failure();
+  attributes.set(name, parser.getBuilder().getI64IntegerAttr(value));
+  return success();
+}
+
+/// `ring(sinks S slots R)`.
+ParseResult parseRing(OpAsmParser &parser, NamedAttrList &attributes) {
+  return failure(parser.parseLParen() || parser.parseKeyword("sinks") ||
+                 parseNumber(parser, "ring_sinks", attributes) || parser.parseKeyword("slots") ||
+                 parseNumber(parser, "ring_slots", attributes) || parser.parseRParen());
+}
+
 ParseResult parseFloat(OpAsmParser &parser, StringRef name, NamedAttrList &attributes) {
   double value;
   if (parser.parseFloat(value))
@@ -96,8 +114,8 @@ public:
     // Only known clauses are taken: the next keyword may be the next op's name.
     SmallVector<StringRef> clauses(names);
     llvm::append_range(clauses, ArrayRef<StringRef>{"outs", "scale", "softcap", "causal", "window"});
-    llvm::append_range(clauses, hasKeyStart ? ArrayRef<StringRef>{"key_start", "dot"}
-                                            : ArrayRef<StringRef>{"align", "schedule"});
+    llvm::append_range(clauses, hasKeyStart ? ArrayRef<StringRef>{"key_start", "dot", "sinks"}
+                                            : ArrayRef<StringRef>{"align", "schedule", "ring"});
     llvm::SmallDenseSet<StringRef> seen;
     StringRef keyword;
     SMLoc loc = parser.getCurrentLocation();
@@ -129,6 +147,10 @@ private:
       return parseFloat(parser, keyword, result.attributes);
     if (keyword == "window")
       return parseWindow(parser, result.attributes);
+    if (keyword == "sinks")
+      return parseNumber(parser, keyword, result.attributes);
+    if (keyword == "ring")
+      return parseRing(parser, result.attributes);
     if (keyword == "align")
       return parseAlignment();
     if (keyword == "schedule") {
@@ -252,7 +274,9 @@ void printAttention(OpAsmPrinter &printer, OpTy op, ArrayRef<std::pair<StringRef
 } // namespace
 
 ParseResult AttentionOp::parse(OpAsmParser &parser, OperationState &result) {
-  return ClauseParser(parser, result, {"query", "key", "value", "bias", "mask", "kv_len", "offset", "sink"},
+  return ClauseParser(parser, result,
+                      {"query", "key", "value", "bias", "mask", "kv_len", "offset", "sink", "block_table", "key_scale",
+                       "value_scale", "length"},
                       /*hasKeyStart=*/false)
       .parse();
 }
@@ -266,10 +290,17 @@ void AttentionOp::print(OpAsmPrinter &printer) {
                   {"mask", getMask()},
                   {"kv_len", getKvLen()},
                   {"offset", getOffset()},
-                  {"sink", getSink()}},
+                  {"sink", getSink()},
+                  {"block_table", getBlockTable()},
+                  {"key_scale", getKeyScale()},
+                  {"value_scale", getValueScale()},
+                  {"length", getLength()}},
                  [&] {
                    if (getAlignment())
                      printer << " align " << stringifyAlignment(*getAlignment());
+                   if (getRingSlotsAttr() && getRingSinksAttr())
+                     printer << " ring(sinks " << getRingSinksAttr().getInt() << " slots "
+                             << getRingSlotsAttr().getInt() << ")";
                    if (getSchedule())
                      printer << " schedule(" << *getSchedule() << ")";
                  });
@@ -277,7 +308,9 @@ void AttentionOp::print(OpAsmPrinter &printer) {
 }
 
 ParseResult OnlineAttentionOp::parse(OpAsmParser &parser, OperationState &result) {
-  return ClauseParser(parser, result, {"query", "key", "value", "bias", "mask", "kv_len", "positions"},
+  return ClauseParser(parser, result,
+                      {"query", "key", "value", "bias", "mask", "kv_len", "positions", "key_scale", "value_scale",
+                       "key_positions"},
                       /*hasKeyStart=*/true)
       .parse();
 }
@@ -290,8 +323,13 @@ void OnlineAttentionOp::print(OpAsmPrinter &printer) {
                   {"bias", getBias()},
                   {"mask", getMask()},
                   {"kv_len", getKvLen()},
-                  {"positions", getPositions()}},
+                  {"positions", getPositions()},
+                  {"key_scale", getKeyScale()},
+                  {"value_scale", getValueScale()},
+                  {"key_positions", getKeyPositions()}},
                  [&] {
+                   if (getSinksAttr())
+                     printer << " sinks " << getSinksAttr().getInt();
                    if (getDot())
                      printer << " dot";
                  });

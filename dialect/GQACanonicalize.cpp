@@ -103,8 +103,8 @@ struct NameTopLeft : OpRewritePattern<AttentionOp> {
   LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
     bool hasZeroOffset = op.getOffset() && isSplatInteger(op.getOffset(), [](const APInt &v) { return v.isZero(); });
     std::optional<int64_t> rows = getKnownExtent(op, Dim::m);
-    bool isSquare =
-        op.getAlignment() == Alignment::BottomRight && !op.getKvLen() && rows && rows == getKnownExtent(op, Dim::n);
+    bool isSquare = op.getAlignment() == Alignment::BottomRight && !op.getKvLen() && !op.getLength() && rows &&
+                    rows == getKnownExtent(op, Dim::n);
     if (!hasZeroOffset && !isSquare)
       return rewriter.notifyMatchFailure(op, "rows are not known to start at key 0");
     if (hasZeroOffset)
@@ -122,6 +122,8 @@ struct DropIdleBounds : OpRewritePattern<AttentionOp> {
   LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
     if (!op.isMaskedByPosition())
       return rewriter.notifyMatchFailure(op, "has no bounds by position");
+    if (op.getLength())
+      return rewriter.notifyMatchFailure(op, "keys in a ring stand at positions beyond their number");
     std::optional<int64_t> toFirstKey, toLastKey; // the farthest that a key lies to the left or right of a row
     if (op.getAlignment()) {
       bool isTopLeft = op.getAlignment() == Alignment::TopLeft;

@@ -63,25 +63,46 @@ def GQA_AttentionOp : GQA_Op<"attention", [
 
     Products are accumulated and the softmax is computed in f32 whatever the operands' element types are.
 
-    | operand  | dimensions                                    | element type                  |
-    |----------|-----------------------------------------------|-------------------------------|
-    | `query`  | some of b, hkv, g, m; dqk                     | f32, f16, bf16                |
-    | `key`    | some of b, hkv, g; n, dqk                     | f32, f16, bf16                |
-    | `value`  | some of b, hkv, g; n, dv                      | f32, f16, bf16                |
-    | `bias`   | any of b, hkv, g, m, n                        | f32, f16, bf16                |
-    | `mask`   | any of b, hkv, g, m, n                        | i1, or i8 with 0 as false     |
-    | `kv_len` | any of b                                      | i32, i64                      |
-    | `offset` | any of b                                      | i32, i64                      |
-    | `sink`   | any of hkv, g                                 | f32, f16, bf16                |
-    | outputs  | b, hkv, g, m of query, and dv; then for `lse` b, hkv, g, m | f32, f16, bf16; `lse` f32 |
+    Keys and values can be read where a KV cache stores them (docs/kv-cache.md). Beside the loop dimensions, operands
+    then list storage dimensions:
+
+    - *Pages.* With `block_table`, keys and values list `page` and `slot` in place of `b` and `n`, and key `n` of
+      sequence `b` is slot `n mod slots` of page `block_table[b, n / slots]`. Table entries outside of the pages count as
+      the nearest page, so that no table makes the op read elsewhere. There are `blocks * slots` keys; if `bias` or
+      `mask` list a smaller `n`, so many; without any page, none.
+    - *Quantised elements.* Keys and values of i8 and f8E4M3FN are multiplied by `key_scale` and `value_scale`: one number
+      per key, per channel (a `key_scale` that lists `dqk`), or fewer. 4-bit integers lie two to a byte, the even element
+      in the low half: a key of i8 that lists `dqk2` has `dqk / 2` such bytes, and a value `dv2`. Nothing is dequantised
+      beyond the keys of a tile.
+    - *Rings.* With `ring(sinks S slots R)` and `length`, of which `length[b]` is the number of tokens of the sequence so
+      far, key `n` stands at position `n` if `n < S`, else at the largest position `p < length[b]` with
+      `S + (p - S) mod R = n`; causal and window compare that position with the row's, and keys below `S` are in every
+      window. The first `min(length[b], S + R)` keys exist, as if that were `kv_len[b]`; `align bottom_right` is
+      `offset[b] = length[b] - M`. `bias` and `mask` list keys in the order in which they are stored.
+
+    | operand       | dimensions                                            | element type                     |
+    |---------------|-------------------------------------------------------|----------------------------------|
+    | `query`       | some of b, hkv, g, m; dqk                             | f32, f16, bf16                   |
+    | `key`         | some of b, hkv, g; n, dqk (or page, slot, or dqk2)    | f32, f16, bf16, i8, f8E4M3FN     |
+    | `value`       | some of b, hkv, g; n, dv (or page, slot, or dv2)      | f32, f16, bf16, i8, f8E4M3FN     |
+    | `bias`        | any of b, hkv, g, m, n                                | f32, f16, bf16                   |
+    | `mask`        | any of b, hkv, g, m, n                                | i1, or i8 with 0 as false        |
+    | `kv_len`      | any of b                                              | i32, i64                         |
+    | `offset`      | any of b                                              | i32, i64                         |
+    | `sink`        | any of hkv, g                                         | f32, f16, bf16                   |
+    | `block_table` | any of b; block                                       | i32                              |
+    | `key_scale`   | any of b, hkv; n, or page, slot, or dqk, or none      | f32                              |
+    | `value_scale` | any of b, hkv; n, or page, slot, or none              | f32                              |
+    | `length`      | any of b                                              | i32, i64                         |
+    | outputs       | b, hkv, g, m of query, and dv; then for `lse` b, hkv, g, m | f32, f16, bf16; `lse` f32   |
 
     Tiling (TilingInterface) cuts `b`, `hkv`, `g`, `m`, and `dv` if there is no `lse`, which every tile of `dv` would
     compute again. The softmax needs all of `n` and `dqk`. A tile of `m` says where its rows stand by `offset`.
 
     Constraints:
 
-    - C1: there is one map per tensor operand, in operand order: a projected permutation of the seven dimensions (each
-      at most once, nothing constant), with as many results as the operand's rank.
+    - C1: there is one map per tensor operand, in operand order: a projected permutation of the dimensions (each at
+      most once, nothing constant), with as many results as the operand's rank.
     - C2: each operand lists the dimensions of the table above. Of `b`, `hkv`, `g`, `m`, outputs list exactly those that
       query lists, in any order, and no other operand lists one that query does not; key and value both list `g` (a key
       per query head) or neither.
@@ -94,6 +115,12 @@ def GQA_AttentionOp : GQA_Op<"attention", [
     - C7: `causal` and `window` need exactly one of `align` and `offset`; without them neither is allowed.
     - C8: window extents are not negative.
     - C9: there are one or two outputs, and a result of the same type for each.
+    - C13: with `block_table`, key and value list `page` and `slot` in place of `b` and `n`, and scales list both or
+      neither; without, nothing lists `page`, `block` or `slot`. The extent of `slot` is not 0.
+    - C14: what lists `dqk2` or `dv2` has elements of i8, and their extents are half of those of `dqk` and `dv`.
+    - C15: `key_scale` and `value_scale` need a key or value of i8 or f8E4M3FN. A `key_scale` that lists `dqk` does not
+      list `n` or `slot`.
+    - C16: `ring` and `length` come together, and without `kv_len`; `sinks` is not negative and `slots` positive.
 
     Example, Llama-3-8B heads on a `[B, H, S, D]` layout, causal, with a cache longer than the queries:
 
@@ -104,15 +131,32 @@ def GQA_AttentionOp : GQA_Op<"attention", [
         value(%v[b, hkv, n, dv] : tensor<1x8x?x128xf32>)
         outs(%init[b, hkv, g, m, dv] : tensor<1x8x4x?x128xf32>)
     ```
+
+    A decoding step of any number of sequences over pages of 16 tokens, keys and values of i8:
+
+    ```mlir
+    %o = gqa.attention scale 0.0883883461
+        query(%q[b, hkv, g, dqk] : tensor<?x8x4x128xf16>)
+        key(%k[page, hkv, slot, dqk] : tensor<?x8x16x128xi8>)
+        value(%v[page, hkv, slot, dv] : tensor<?x8x16x128xi8>)
+        kv_len(%len[b] : tensor<?xi32>)
+        block_table(%t[b, block] : tensor<?x?xi32>)
+        key_scale(%ks[page, hkv, slot] : tensor<?x8x16xf32>)
+        value_scale(%vs[page, hkv, slot] : tensor<?x8x16xf32>)
+        outs(%init[b, hkv, g, dv] : tensor<?x8x4x128xf16>)
+    ```
   }];
   let arguments = (ins
     AnyRankedTensor:$query, AnyRankedTensor:$key, AnyRankedTensor:$value,
     Optional<AnyRankedTensor>:$bias, Optional<AnyRankedTensor>:$mask,
     Optional<AnyRankedTensor>:$kv_len, Optional<AnyRankedTensor>:$offset, Optional<AnyRankedTensor>:$sink,
+    Optional<AnyRankedTensor>:$block_table, Optional<AnyRankedTensor>:$key_scale,
+    Optional<AnyRankedTensor>:$value_scale, Optional<AnyRankedTensor>:$length,
     Variadic<AnyRankedTensor>:$outputs,
     AffineMapArrayAttr:$indexing_maps, F32Attr:$scale, OptionalAttr<F32Attr>:$softcap, UnitAttr:$causal,
     OptionalAttr<GQA_AlignmentAttr>:$alignment, OptionalAttr<I64Attr>:$window_left,
-    OptionalAttr<I64Attr>:$window_right, OptionalAttr<GQA_ScheduleAttr>:$schedule);
+    OptionalAttr<I64Attr>:$window_right, OptionalAttr<I64Attr>:$ring_sinks, OptionalAttr<I64Attr>:$ring_slots,
+    OptionalAttr<GQA_ScheduleAttr>:$schedule);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let hasCanonicalizer = 1;
   let extraClassDeclaration = commonDeclarations # [{
@@ -120,6 +164,8 @@ def GQA_AttentionOp : GQA_Op<"attention", [
     /// The destination of lse, or null.
     Value getLse() { return getOutputs().size() == 2 ? getOutputs()[1] : Value(); }
     AffineMap getOutputMap() { return getMap(getOutputsMutable()[0]); }
+    /// Whether keys and values are stored as a KV cache stores them, not as plain tensors of floats.
+    bool readsCache();
   }];
 }
 
@@ -146,18 +192,26 @@ def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
     taken as 0. The state starts from these values, and ends as `output = acc / sum`, `lse = ln(2) * max + ln(sum)`.
 
     Key `n` of the op has position `n + key_start` (0 if absent); row `m` has position `positions[...]`. Masking by
-    `kv_len`, `causal` and windows compares these positions as in `gqa.attention`.
+    `kv_len`, `causal` and windows compares these positions as in `gqa.attention`. `key_positions`, which a ring needs,
+    gives other positions to compare in causal masks and windows (not in `kv_len`); keys at positions below `sinks` are
+    in every window.
 
-    | operand     | dimensions                              | element type     |
-    |-------------|-----------------------------------------|------------------|
-    | `query`     | some of b, hkv, g, m; dqk               | f32, f16, bf16   |
-    | `key`       | some of b, hkv, g; n, dqk               | f32, f16, bf16   |
-    | `value`     | some of b, hkv, g; n, dv                | f32, f16, bf16   |
-    | `bias`      | any of b, hkv, g, m, n                  | f32, f16, bf16   |
-    | `mask`      | any of b, hkv, g, m, n                  | i1, or i8        |
-    | `kv_len`    | any of b                                | i32              |
-    | `positions` | any of b, g, m                          | i32              |
-    | outputs     | acc: b, hkv, g, m of query and dv; max, sum: b, hkv, g, m | f32 |
+    `key_scale` and `value_scale` multiply keys and values as in `gqa.attention`; so do `dqk2` and `dv2` say that a byte
+    holds two elements.
+
+    | operand         | dimensions                              | element type                 |
+    |-----------------|-----------------------------------------|------------------------------|
+    | `query`         | some of b, hkv, g, m; dqk               | f32, f16, bf16               |
+    | `key`           | some of b, hkv, g; n, dqk or dqk2       | f32, f16, bf16, i8, f8E4M3FN |
+    | `value`         | some of b, hkv, g; n, dv or dv2         | f32, f16, bf16, i8, f8E4M3FN |
+    | `bias`          | any of b, hkv, g, m, n                  | f32, f16, bf16               |
+    | `mask`          | any of b, hkv, g, m, n                  | i1, or i8                    |
+    | `kv_len`        | any of b                                | i32                          |
+    | `positions`     | any of b, g, m                          | i32                          |
+    | `key_scale`     | any of b, hkv, n                        | f32                          |
+    | `value_scale`   | any of b, hkv, n                        | f32                          |
+    | `key_positions` | any of b; n                             | i32                          |
+    | outputs         | acc: b, hkv, g, m of query and dv; max, sum: b, hkv, g, m | f32        |
 
     Tiling (TilingInterface) cuts `b`, `hkv`, `g`, `m` in parallel and `n` in sequence; tiles of `n` add where they start
     to `key_start`. PartialReductionOpInterface cuts `n` into ranges whose states are computed in parallel and merged.
@@ -169,8 +223,9 @@ def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
 
     Constraints:
 
-    - C1 to C6, C8 as for `gqa.attention`.
-    - C10: `causal` and `window` need `positions`; without them it is not allowed.
+    - C1 to C6, C8, C14, C15 as for `gqa.attention`.
+    - C10: `causal` and `window` need `positions`; without them neither it nor `key_positions` is allowed. `sinks` needs
+      `key_positions` and is not negative.
     - C11: there are three outputs, acc, max and sum, and a result of the same type for each; max and sum list the same
       dimensions in the same order.
     - C12: `dot`, which makes products of pairs of bf16, needs bf16 in query, key and value, `acc[dv, m]`, `query[m, dqk]`,
@@ -187,13 +242,51 @@ def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
     AnyRankedTensor:$query, AnyRankedTensor:$key, AnyRankedTensor:$value,
     Optional<AnyRankedTensor>:$bias, Optional<AnyRankedTensor>:$mask,
     Optional<AnyRankedTensor>:$kv_len, Optional<AnyRankedTensor>:$positions,
+    Optional<AnyRankedTensor>:$key_scale, Optional<AnyRankedTensor>:$value_scale,
+    Optional<AnyRankedTensor>:$key_positions,
     Variadic<AnyRankedTensor>:$outputs, Optional<Index>:$key_start,
     AffineMapArrayAttr:$indexing_maps, F32Attr:$scale, OptionalAttr<F32Attr>:$softcap, UnitAttr:$causal,
-    OptionalAttr<I64Attr>:$window_left, OptionalAttr<I64Attr>:$window_right, UnitAttr:$dot);
+    OptionalAttr<I64Attr>:$window_left, OptionalAttr<I64Attr>:$window_right, OptionalAttr<I64Attr>:$sinks,
+    UnitAttr:$dot);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let extraClassDeclaration = commonDeclarations # [{
     AffineMap getAccMap() { return getMap(getOutputsMutable()[0]); }
     AffineMap getMaxMap() { return getMap(getOutputsMutable()[1]); }
+  }];
+}
+
+def GQA_GatherPagesOp : Op<GQA_Dialect, "gather_pages", [Pure]> {
+  let summary = "consecutive keys or values of one sequence and head, from the pages that hold them";
+  let description = [{
+    Row `i` of the result is row `(start + i) mod slots` of page `table[(start + i) / slots]`, for pages of `slots` rows.
+    Blocks beyond the table count as its last, table entries outside of the pages as the nearest page; neither the table
+    nor the pages are empty. `gqa-decompose-attention` reads the pages in place where the softmax permits, and copies
+    them to a tile elsewhere.
+
+    Constraints:
+
+    - G1: pages `[page, slot, d]` and result `[n, d]` have one element type and `d`; `slot`, `n` and `d` are static.
+    - G2: `start` is a multiple of the greatest common divisor of `n` and `slots`, so that runs of so many rows lie in
+      one page. This is not verified where `start` is no constant.
+
+    ```mlir
+    %keys = gqa.gather_pages %k[%table] from %start
+        : tensor<?x16x128xf16>, tensor<?xi32> -> tensor<64x128xf16>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$pages, AnyRankedTensor:$table, Index:$start);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = [{
+    $pages `[` $table `]` `from` $start attr-dict `:` type($pages) `,` type($table) `->` type($result)
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Rows that are sure to lie in one page.
+    int64_t getRun();
+    /// Slice of the run that begins `offset` rows, a multiple of the run, after the start: [run, d].
+    Value buildRun(OpBuilder &builder, Value offset);
+    /// The result, copied run by run.
+    Value buildCopy(OpBuilder &builder);
   }];
 }
 

@@ -17,13 +17,18 @@ struct OperandRule {
   Value tensor;
   SmallVector<Dim> required;
   SmallVector<Dim> allowed;
-  enum Elements { Float, F32, Bool, Integer, I32 } elements;
+  enum Elements { Float, Stored, F32, Bool, Integer, I32 } elements;
 };
+
+/// Elements that scales go with.
+bool isQuantised(Type type) { return type.isSignlessInteger(8) || isa<Float8E4M3FNType>(type); }
 
 bool hasElements(Type type, OperandRule::Elements elements) {
   switch (elements) {
   case OperandRule::Float:
     return type.isF32() || type.isF16() || type.isBF16();
+  case OperandRule::Stored:
+    return hasElements(type, OperandRule::Float) || isQuantised(type);
   case OperandRule::F32:
     return type.isF32();
   case OperandRule::Bool:
@@ -40,6 +45,8 @@ StringRef describe(OperandRule::Elements elements) {
   switch (elements) {
   case OperandRule::Float:
     return "f32, f16 or bf16";
+  case OperandRule::Stored:
+    return "f32, f16, bf16, i8 or f8E4M3FN";
   case OperandRule::F32:
     return "f32";
   case OperandRule::Bool:
@@ -95,11 +102,15 @@ LogicalResult verifyExtents(Operation *op, ArrayRef<AffineMap> maps, ArrayRef<Op
   return success();
 }
 
+/// C1: the number of maps, which all accessors of maps rely on.
+LogicalResult verifyMapCount(Operation *op, size_t maps, size_t tensors) {
+  if (maps == tensors)
+    return success();
+  return op->emitOpError() << "has " << tensors << " tensor operands but " << maps << " indexing maps (C1)";
+}
+
 /// C1 to C4 for all operands. `rules[i]` belongs to `maps[i]`; query, key and value come first.
 LogicalResult verifyOperands(Operation *op, ArrayRef<AffineMap> maps, ArrayRef<OperandRule> rules) {
-  if (maps.size() != rules.size())
-    return op->emitOpError() << "has " << rules.size() << " tensor operands but " << maps.size()
-                             << " indexing maps (C1)";
   for (auto [map, rule] : llvm::zip_equal(maps, rules))
     if (failed(verifyOperand(op, map, rule)))
       return failure();
@@ -114,6 +125,41 @@ LogicalResult verifyOperands(Operation *op, ArrayRef<AffineMap> maps, ArrayRef<O
     return op->emitOpError() << "'key' " << printDims(keyMap) << " and 'value' " << printDims(valueMap)
                              << " must both list g or neither (C2)";
   return verifyExtents(op, maps, rules);
+}
+
+/// C14 of one operand: `row` counts bytes of two elements of `elements` each.
+LogicalResult verifyPackedRow(Operation *op, StringRef name, Value tensor, AffineMap map, Dim row, int64_t elements) {
+  std::optional<unsigned> position = getDimPosition(map, row);
+  if (!position)
+    return success();
+  auto type = cast<RankedTensorType>(tensor.getType());
+  if (!type.getElementType().isSignlessInteger(8))
+    return op->emitOpError() << "'" << name << "' lists " << getDimName(row)
+                             << " and must have elements of i8, which hold two of 4 bits, got " << type.getElementType()
+                             << " (C14)";
+  int64_t bytes = type.getDimSize(*position);
+  if (ShapedType::isDynamic(bytes) || 2 * bytes != elements)
+    return op->emitOpError() << "'" << name << "' must have half of the " << elements << " elements of a row along "
+                             << getDimName(row) << ", got "
+                             << (ShapedType::isDynamic(bytes) ? "?" : std::to_string(bytes)) << " (C14)";
+  return success();
+}
+
+/// C14, C15.
+template <typename OpTy> LogicalResult verifyQuantised(OpTy op) {
+  auto extent = [&](Dim dim) { return getStaticExtent(op.getMaps(), op.getTensors(), dim); };
+  if (failed(verifyPackedRow(op, "key", op.getKey(), op.getKeyMap(), Dim::dqk2, extent(Dim::dqk))) ||
+      failed(verifyPackedRow(op, "value", op.getValue(), op.getValueMap(), Dim::dv2, extent(Dim::dv))))
+    return failure();
+  std::tuple<StringRef, Value, StringRef, Value> pairs[] = {
+      {"key_scale", op.getKeyScale(), "key", op.getKey()}, {"value_scale", op.getValueScale(), "value", op.getValue()}};
+  for (auto [name, scale, scaledName, scaled] : pairs) {
+    Type element = cast<RankedTensorType>(scaled.getType()).getElementType();
+    if (scale && !isQuantised(element))
+      return op.emitOpError() << "'" << name << "' needs '" << scaledName
+                              << "' to have elements of i8 or f8E4M3FN, got " << element << " (C15)";
+  }
+  return success();
 }
 
 /// The operands that every attention has, which the form in quotes may leave out.
@@ -179,31 +225,114 @@ SmallVector<OperandRule> presentOnly(ArrayRef<OperandRule> rules) {
 
 } // namespace
 
+bool AttentionOp::readsCache() {
+  auto isFloat = [](Value tensor) {
+    return hasElements(cast<RankedTensorType>(tensor.getType()).getElementType(), OperandRule::Float);
+  };
+  return getBlockTable() || getLength() || !isFloat(getKey()) || !isFloat(getValue());
+}
+
+/// The dimension along which rows of `map` lie: `packed` where it lists that.
+static Dim getRowDim(AffineMap map, Dim plain, Dim packed) { return hasDim(map, packed) ? packed : plain; }
+
+/// The dimensions of gqa.attention's operands, from its table.
+static SmallVector<OperandRule> getRules(AttentionOp op) {
+  const SmallVector<Dim> scoreDims = {Dim::b, Dim::hkv, Dim::g, Dim::m, Dim::n};
+  bool isPaged = static_cast<bool>(op.getBlockTable());
+  SmallVector<Dim> keyDims = {Dim::n}, heads = {Dim::b, Dim::hkv, Dim::g}, scaleDims = {Dim::b, Dim::hkv, Dim::n};
+  if (isPaged) {
+    keyDims = {Dim::page, Dim::slot};
+    heads = {Dim::hkv, Dim::g};
+    scaleDims = {Dim::hkv, Dim::page, Dim::slot};
+  }
+  auto withRow = [](SmallVector<Dim> dims, Dim row) {
+    dims.push_back(row);
+    return dims;
+  };
+  Dim keyRow = getRowDim(op.getKeyMap(), Dim::dqk, Dim::dqk2),
+      valueRow = getRowDim(op.getValueMap(), Dim::dv, Dim::dv2);
+  SmallVector<OperandRule> rules = {
+      {"query", op.getQuery(), {Dim::dqk}, {Dim::b, Dim::hkv, Dim::g, Dim::m}, OperandRule::Float},
+      {"key", op.getKey(), withRow(keyDims, keyRow), heads, OperandRule::Stored},
+      {"value", op.getValue(), withRow(keyDims, valueRow), heads, OperandRule::Stored},
+      {"bias", op.getBias(), {}, scoreDims, OperandRule::Float},
+      {"mask", op.getMask(), {}, scoreDims, OperandRule::Bool},
+      {"kv_len", op.getKvLen(), {}, {Dim::b}, OperandRule::Integer},
+      {"offset", op.getOffset(), {}, {Dim::b}, OperandRule::Integer},
+      {"sink", op.getSink(), {}, {Dim::hkv, Dim::g}, OperandRule::Float},
+      {"block_table", op.getBlockTable(), {Dim::block}, {Dim::b}, OperandRule::I32},
+      {"key_scale", op.getKeyScale(), {}, withRow(scaleDims, Dim::dqk), OperandRule::F32},
+      {"value_scale", op.getValueScale(), {}, scaleDims, OperandRule::F32},
+      {"length", op.getLength(), {}, {Dim::b}, OperandRule::Integer},
+      {"output", op.getOutput(), {Dim::dv}, {Dim::b, Dim::hkv, Dim::g, Dim::m}, OperandRule::Float}};
+  if (Value lse = op.getLse())
+    rules.push_back({"lse", lse, {}, {Dim::b, Dim::hkv, Dim::g, Dim::m}, OperandRule::F32});
+  return rules;
+}
+
+/// C13, and what C15 says of the dimensions of key_scale.
+static LogicalResult verifyPages(AttentionOp op) {
+  if (!op.getBlockTable()) {
+    // An error that says what is missing, before the general one that the dimension may not be listed.
+    for (OpOperand *operand : {&op.getKeyMutable(), &op.getValueMutable()})
+      for (Dim dim : {Dim::page, Dim::slot})
+        if (hasDim(op.getMap(*operand), dim))
+          return op.emitOpError() << "'" << (operand == &op.getKeyMutable() ? "key" : "value") << "' lists "
+                                  << getDimName(dim) << ", which needs 'block_table' (C13)";
+    return success();
+  }
+  if (getStaticExtent(op.getMaps(), op.getTensors(), Dim::slot) == 0)
+    return op.emitOpError() << "pages must have slots, got extent 0 of slot (C13)";
+  return success();
+}
+
+static LogicalResult verifyScaleDims(AttentionOp op) {
+  for (auto [name, range] : {std::pair<StringRef, MutableOperandRange>("key_scale", op.getKeyScaleMutable()),
+                             std::pair<StringRef, MutableOperandRange>("value_scale", op.getValueScaleMutable())}) {
+    if (range.empty())
+      continue;
+    AffineMap map = op.getMap(*range.begin());
+    if (hasDim(map, Dim::page) != hasDim(map, Dim::slot))
+      return op.emitOpError() << "'" << name << "' must list both page and slot or neither, got " << printDims(map)
+                              << " (C13)";
+    if (hasDim(map, Dim::dqk) && (hasDim(map, Dim::n) || hasDim(map, Dim::slot)))
+      return op.emitOpError() << "'" << name << "' is per key or per channel, got both in " << printDims(map)
+                              << " (C15)";
+  }
+  return success();
+}
+
+/// C16.
+static LogicalResult verifyRing(AttentionOp op) {
+  if (static_cast<bool>(op.getRingSlotsAttr()) != static_cast<bool>(op.getRingSinksAttr()))
+    return op.emitOpError() << "needs both ring_sinks and ring_slots or neither (C16)";
+  bool isRing = static_cast<bool>(op.getRingSlotsAttr());
+  if (isRing != static_cast<bool>(op.getLength()))
+    return op.emitOpError() << (isRing ? "ring needs 'length'" : "'length' has no meaning without ring") << " (C16)";
+  if (!isRing)
+    return success();
+  if (op.getKvLen())
+    return op.emitOpError() << "ring has 'length', from which kv_len follows, and takes no 'kv_len' (C16)";
+  int64_t sinks = op.getRingSinksAttr().getInt(), slots = op.getRingSlotsAttr().getInt();
+  if (sinks < 0 || slots <= 0)
+    return op.emitOpError() << "ring needs sinks that are not negative and at least one slot, got " << sinks << " and "
+                            << slots << " (C16)";
+  return success();
+}
+
 LogicalResult AttentionOp::verify() {
   if (failed(verifyRequiredOperands(*this)))
     return failure();
-  const SmallVector<Dim> scoreDims = {Dim::b, Dim::hkv, Dim::g, Dim::m, Dim::n};
-  SmallVector<OperandRule> rules = {
-      {"query", getQuery(), {Dim::dqk}, {Dim::b, Dim::hkv, Dim::g, Dim::m}, OperandRule::Float},
-      {"key", getKey(), {Dim::n, Dim::dqk}, {Dim::b, Dim::hkv, Dim::g}, OperandRule::Float},
-      {"value", getValue(), {Dim::n, Dim::dv}, {Dim::b, Dim::hkv, Dim::g}, OperandRule::Float},
-      {"bias", getBias(), {}, scoreDims, OperandRule::Float},
-      {"mask", getMask(), {}, scoreDims, OperandRule::Bool},
-      {"kv_len", getKvLen(), {}, {Dim::b}, OperandRule::Integer},
-      {"offset", getOffset(), {}, {Dim::b}, OperandRule::Integer},
-      {"sink", getSink(), {}, {Dim::hkv, Dim::g}, OperandRule::Float}};
   if (getOutputs().empty() || getOutputs().size() > 2)
     return emitOpError() << "must have one or two outputs, got " << getOutputs().size() << " (C9)";
-  rules.push_back({"output", getOutput(), {Dim::dv}, {Dim::b, Dim::hkv, Dim::g, Dim::m}, OperandRule::Float});
-  if (Value lse = getLse())
-    rules.push_back({"lse", lse, {}, {Dim::b, Dim::hkv, Dim::g, Dim::m}, OperandRule::F32});
-
-  if (failed(verifyOperands(*this, getMaps(), presentOnly(rules))))
+  if (failed(verifyMapCount(*this, getMaps().size(), getNumOperands())) || failed(verifyPages(*this)) ||
+      failed(verifyOperands(*this, getMaps(), presentOnly(getRules(*this)))))
     return failure();
   for (OpOperand &output : getOutputsMutable())
     if (failed(verifyOutputDims(*this, output.get() == getOutput() ? "output" : "lse", getMap(output), getQueryMap())))
       return failure();
-  if (failed(verifyStaticExtents(*this, getMaps(), getTensors())) || failed(verifyScores(*this)))
+  if (failed(verifyStaticExtents(*this, getMaps(), getTensors())) || failed(verifyScores(*this)) ||
+      failed(verifyScaleDims(*this)) || failed(verifyQuantised(*this)) || failed(verifyRing(*this)))
     return failure();
 
   // C7
@@ -249,14 +378,20 @@ LogicalResult OnlineAttentionOp::verify() {
   // C11
   if (getOutputs().size() != 3)
     return emitOpError() << "must have three outputs (acc, max, sum), got " << getOutputs().size() << " (C11)";
+  if (failed(verifyMapCount(*this, getMaps().size(), getNumOperands() - (getKeyStart() ? 1 : 0))))
+    return failure();
+  Dim keyRow = getRowDim(getKeyMap(), Dim::dqk, Dim::dqk2), valueRow = getRowDim(getValueMap(), Dim::dv, Dim::dv2);
   SmallVector<OperandRule> rules = {
       {"query", getQuery(), {Dim::dqk}, rowDims, OperandRule::Float},
-      {"key", getKey(), {Dim::n, Dim::dqk}, {Dim::b, Dim::hkv, Dim::g}, OperandRule::Float},
-      {"value", getValue(), {Dim::n, Dim::dv}, {Dim::b, Dim::hkv, Dim::g}, OperandRule::Float},
+      {"key", getKey(), {Dim::n, keyRow}, {Dim::b, Dim::hkv, Dim::g}, OperandRule::Stored},
+      {"value", getValue(), {Dim::n, valueRow}, {Dim::b, Dim::hkv, Dim::g}, OperandRule::Stored},
       {"bias", getBias(), {}, scoreDims, OperandRule::Float},
       {"mask", getMask(), {}, scoreDims, OperandRule::Bool},
       {"kv_len", getKvLen(), {}, {Dim::b}, OperandRule::I32},
       {"positions", getPositions(), {}, {Dim::b, Dim::g, Dim::m}, OperandRule::I32},
+      {"key_scale", getKeyScale(), {}, {Dim::b, Dim::hkv, Dim::n}, OperandRule::F32},
+      {"value_scale", getValueScale(), {}, {Dim::b, Dim::hkv, Dim::n}, OperandRule::F32},
+      {"key_positions", getKeyPositions(), {Dim::n}, {Dim::b}, OperandRule::I32},
       {"acc", getOutputs()[0], {Dim::dv}, rowDims, OperandRule::F32},
       {"max", getOutputs()[1], {}, rowDims, OperandRule::F32},
       {"sum", getOutputs()[2], {}, rowDims, OperandRule::F32}};
@@ -266,13 +401,18 @@ LogicalResult OnlineAttentionOp::verify() {
   for (auto [name, output] : llvm::zip_equal(names, getOutputsMutable()))
     if (failed(verifyOutputDims(*this, name, getMap(output), getQueryMap())))
       return failure();
-  if (failed(verifyStaticExtents(*this, getMaps(), getTensors())) || failed(verifyScores(*this)))
+  if (failed(verifyStaticExtents(*this, getMaps(), getTensors())) || failed(verifyScores(*this)) ||
+      failed(verifyQuantised(*this)))
     return failure();
   // C10
   if (isMaskedByPosition() != static_cast<bool>(getPositions()))
     return emitOpError() << (getPositions() ? "'positions' has no meaning without causal or window"
                                             : "causal and window need 'positions'")
                          << " (C10)";
+  if (getKeyPositions() && !getPositions())
+    return emitOpError() << "'key_positions' has no meaning without causal or window (C10)";
+  if (IntegerAttr sinks = getSinksAttr(); sinks && (!getKeyPositions() || sinks.getInt() < 0))
+    return emitOpError() << "sinks needs 'key_positions' and is not negative, got " << sinks.getInt() << " (C10)";
   // C11
   if (getMap(getOutputsMutable()[1]) != getMap(getOutputsMutable()[2]))
     return emitOpError() << "max " << printDims(getMaxMap()) << " and sum " << printDims(getMap(getOutputsMutable()[2]))

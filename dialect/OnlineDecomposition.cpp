@@ -15,6 +15,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
@@ -50,6 +51,8 @@ struct Decomposer {
     MappedTensor rescale{buildWeights(builder, loc, max, safeMax), max.map};
 
     Value newSum = buildAccumulate(builder, loc, weights, {buildProduct(sum, rescale), sum.map});
+    if (std::optional<MappedTensor> scale = operand(op.getValueScaleMutable()))
+      weights = {buildProduct(weights, *scale), weights.map};
     Value newAcc = buildWeightedValues(weights, {buildProduct(acc, rescale), acc.map});
     // The rescaling factors have taken the old maximum's place; the new one returns there, so that the state stays
     // where it is from block to block.
@@ -72,9 +75,7 @@ private:
     Value empty = buildEmptyF32(builder, loc, map, input);
     Value converted =
         buildGeneric(builder, loc, input, {empty, map}, [&](OpBuilder &b, Location l, ValueRange args) -> Value {
-          Value value = args[0];
-          if (!type.isF32())
-            value = arith::ExtFOp::create(b, l, b.getF32Type(), value);
+          Value value = buildToF32(b, l, args[0]);
           if (factor == 1.0)
             return value;
           Value constant = arith::ConstantOp::create(b, l, b.getF32FloatAttr(factor));
@@ -94,8 +95,11 @@ private:
   MappedTensor buildProducts() {
     MappedTensor query = buildConverted({op.getQuery(), op.getQueryMap()}, getTiledQueryMap(), getScoreFactor(options));
     MappedTensor key{op.getKey(), op.getKeyMap()};
-    if (!rowsInLanes)
+    if (!rowsInLanes) {
+      if (auto pages = key.tensor.getDefiningOp<GatherPagesOp>())
+        return buildDotProductsInPages(query, pages);
       return buildDotProducts(query, key);
+    }
     if (usesPairs())
       return buildPairProducts();
     key = buildConverted(key, key.map, /*factor=*/1.0);
@@ -133,7 +137,7 @@ private:
         ArrayRef<AffineMap>{map({m, step, lane}), map({n, step, lane}), map({m, n, lane})},
         ArrayRef{IteratorType::parallel, IteratorType::parallel, IteratorType::parallel, IteratorType::reduction},
         [&](OpBuilder &b, Location l, ValueRange args) {
-          Value product = arith::MulFOp::create(b, l, widen(b, l, args[0]), widen(b, l, args[1]));
+          Value product = arith::MulFOp::create(b, l, buildToF32(b, l, args[0]), buildToF32(b, l, args[1]));
           linalg::YieldOp::create(b, l, arith::AddFOp::create(b, l, args[2], product).getResult());
         });
     AffineMap all = builder.getMultiDimIdentityMap(3);
@@ -145,6 +149,42 @@ private:
           linalg::YieldOp::create(b, l, arith::AddFOp::create(b, l, args[1], args[0]).getResult());
         });
     return {sum.getResult(0), scoreMap};
+  }
+
+  /// buildDotProducts on keys in pages, one run of them after another.
+  MappedTensor buildDotProductsInPages(MappedTensor query, GatherPagesOp pages) {
+    MappedTensor whole{pages.getResult(), op.getKeyMap()};
+    Value scores = buildEmptyF32(builder, loc, scoreMap, {query, whole});
+    scores = buildRunLoop(pages, scores, [&](Value offset, Value run, Value current) -> Value {
+      Value products = buildDotProducts(query, {run, op.getKeyMap()}).tensor;
+      return tensor::InsertSliceOp::create(builder, loc, products, current, getKeyOffsets(offset),
+                                           tensor::getMixedSizes(builder, loc, products), getUnitStrides());
+    });
+    return {scores, scoreMap};
+  }
+
+  /// A loop over the runs of `pages` that carries `init`.
+  Value buildRunLoop(GatherPagesOp pages, Value init,
+                     function_ref<Value(Value offset, Value run, Value current)> body) {
+    int64_t keys = cast<RankedTensorType>(pages.getResult().getType()).getDimSize(0);
+    auto index = [&](int64_t value) { return arith::ConstantIndexOp::create(builder, loc, value); };
+    auto loop = scf::ForOp::create(builder, loc, index(0), index(keys), index(pages.getRun()), init);
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(loop.getBody());
+    Value offset = loop.getInductionVar();
+    Value run = pages.buildRun(builder, offset);
+    scf::YieldOp::create(builder, loc, body(offset, run, loop.getRegionIterArg(0)));
+    return loop.getResult(0);
+  }
+
+  /// Offsets into scores of the key at `offset`.
+  SmallVector<OpFoldResult> getKeyOffsets(Value offset) {
+    SmallVector<OpFoldResult> offsets(scoreMap.getNumResults(), builder.getIndexAttr(0));
+    offsets[*getDimPosition(scoreMap, Dim::n)] = offset;
+    return offsets;
+  }
+  SmallVector<OpFoldResult> getUnitStrides() {
+    return SmallVector<OpFoldResult>(scoreMap.getNumResults(), builder.getIndexAttr(1));
   }
 
   /// Whether products are made of pairs of bf16 (constraint C12).
@@ -209,7 +249,7 @@ private:
                ArrayRef{IteratorType::parallel, IteratorType::parallel, IteratorType::reduction,
                         IteratorType::reduction},
                [](OpBuilder &b, Location l, ValueRange args) {
-                 Value product = arith::MulFOp::create(b, l, widen(b, l, args[0]), widen(b, l, args[1]));
+                 Value product = arith::MulFOp::create(b, l, buildToF32(b, l, args[0]), buildToF32(b, l, args[1]));
                  linalg::YieldOp::create(b, l, arith::AddFOp::create(b, l, args[2], product).getResult());
                })
         .getResult(0);
@@ -229,25 +269,28 @@ private:
     return tensor::ExpandShapeOp::create(builder, loc, split, tensor, ArrayRef<ReassociationIndices>{{0, 1}, {2}});
   }
 
-  static Value widen(OpBuilder &b, Location l, Value value) {
-    return value.getType().isF32() ? value : Value(arith::ExtFOp::create(b, l, b.getF32Type(), value));
+  std::optional<MappedTensor> operand(MutableOperandRange range) {
+    if (range.empty())
+      return std::nullopt;
+    OpOperand &present = *range.begin();
+    return MappedTensor{present.get(), op.getMap(present)};
   }
 
   /// Softcap, bias and masks, written over the products.
   MappedTensor buildScores(MappedTensor products) {
-    auto mapped = [&](Value tensor, MutableOperandRange range) -> std::optional<MappedTensor> {
-      return tensor ? std::optional(MappedTensor{tensor, op.getMap(*range.begin())}) : std::nullopt;
-    };
     ScoreOperands operands;
-    operands.bias = mapped(op.getBias(), op.getBiasMutable());
-    operands.mask = mapped(op.getMask(), op.getMaskMutable());
-    operands.kvLen = mapped(op.getKvLen(), op.getKvLenMutable());
-    operands.positions = mapped(op.getPositions(), op.getPositionsMutable());
+    operands.bias = operand(op.getBiasMutable());
+    operands.mask = operand(op.getMaskMutable());
+    operands.kvLen = operand(op.getKvLenMutable());
+    operands.positions = operand(op.getPositionsMutable());
+    operands.keyScale = operand(op.getKeyScaleMutable());
+    operands.keyPositions = operand(op.getKeyPositionsMutable());
     operands.keyStart = op.getKeyStart();
     MaskOptions mask;
     mask.causal = op.getCausal();
     mask.windowLeft = op.getWindowLeft();
     mask.windowRight = op.getWindowRight();
+    mask.sinks = op.getSinks();
     return {buildMaskedScores(builder, loc, products, options, operands, mask), scoreMap};
   }
 
@@ -263,6 +306,14 @@ private:
       return buildPairValues(weights, init);
     // The operand with the lanes comes second: it makes the rows of the outer products.
     MappedTensor value{op.getValue(), op.getValueMap()};
+    if (auto pages = rowsInLanes ? GatherPagesOp() : value.tensor.getDefiningOp<GatherPagesOp>())
+      return buildRunLoop(pages, init.tensor, [&](Value offset, Value run, Value current) -> Value {
+        SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(builder, loc, weights.tensor);
+        sizes[*getDimPosition(weights.map, Dim::n)] = builder.getIndexAttr(pages.getRun());
+        Value part = tensor::ExtractSliceOp::create(builder, loc, weights.tensor, getKeyOffsets(offset), sizes,
+                                                    getUnitStrides());
+        return buildContraction(builder, loc, {part, weights.map}, {run, value.map}, {current, init.map});
+      });
     if (!rowsInLanes)
       return buildContraction(builder, loc, weights, value, init);
     return buildContraction(builder, loc, buildConverted(value, value.map, /*factor=*/1.0), weights, init);

@@ -25,13 +25,6 @@ Value buildF32(OpBuilder &builder, Location loc, double value) {
   return arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(value));
 }
 
-/// `value` as f32.
-Value toF32(OpBuilder &builder, Location loc, Value value) {
-  if (value.getType().isF32())
-    return value;
-  return arith::ExtFOp::create(builder, loc, builder.getF32Type(), value);
-}
-
 /// `value`, an f32, in `type`.
 Value fromF32(OpBuilder &builder, Location loc, Value value, Type type) {
   if (type.isF32())
@@ -48,6 +41,14 @@ Value buildIsZero(OpBuilder &builder, Location loc, Value value) {
 }
 
 } // namespace
+
+Value buildToF32(OpBuilder &builder, Location loc, Value value) {
+  if (value.getType().isF32())
+    return value;
+  if (value.getType().isInteger())
+    return arith::SIToFPOp::create(builder, loc, builder.getF32Type(), value);
+  return arith::ExtFOp::create(builder, loc, builder.getF32Type(), value);
+}
 
 /// Renumbers the dimensions that `maps` use: those of the last map first and in its order, then the others.
 static SmallVector<AffineMap> renumberDims(ArrayRef<AffineMap> maps) {
@@ -105,7 +106,7 @@ Value buildEmptyF32(OpBuilder &builder, Location loc, AffineMap map, ArrayRef<Ma
 
 Value buildContraction(OpBuilder &builder, Location loc, MappedTensor lhs, MappedTensor rhs, MappedTensor init) {
   return buildGeneric(builder, loc, {lhs, rhs}, init, [](OpBuilder &b, Location l, ValueRange args) -> Value {
-    Value product = arith::MulFOp::create(b, l, toF32(b, l, args[0]), toF32(b, l, args[1]));
+    Value product = arith::MulFOp::create(b, l, buildToF32(b, l, args[0]), buildToF32(b, l, args[1]));
     return arith::AddFOp::create(b, l, args[2], product);
   });
 }
@@ -130,16 +131,19 @@ Value buildScore(OpBuilder &builder, Location loc, Value product, const ScoreOpt
     score = arith::MulFOp::create(builder, loc, score, buildF32(builder, loc, *options.softcap * log2e));
   }
   if (bias)
-    score = math::FmaOp::create(builder, loc, toF32(builder, loc, bias), buildF32(builder, loc, log2e), score);
+    score = math::FmaOp::create(builder, loc, buildToF32(builder, loc, bias), buildF32(builder, loc, log2e), score);
   return score;
 }
 
 Value buildIsVisible(OpBuilder &builder, Location loc, Value key, Value row, const MaskOptions &options) {
   Value visible;
-  auto require = [&](arith::CmpIPredicate predicate, Value lhs, Value rhs) {
-    Value condition = arith::CmpIOp::create(builder, loc, predicate, lhs, rhs);
-    visible = visible ? arith::AndIOp::create(builder, loc, visible, condition) : condition;
+  auto compare = [&](arith::CmpIPredicate predicate, Value lhs, Value rhs) -> Value {
+    return arith::CmpIOp::create(builder, loc, predicate, lhs, rhs);
   };
+  auto require = [&](Value condition) {
+    visible = visible ? Value(arith::AndIOp::create(builder, loc, visible, condition)) : condition;
+  };
+  Value position = options.keyPosition ? options.keyPosition : key;
   // Window extents are clamped so that sums of positions cannot overflow i32.
   auto shifted = [&](int64_t distance) {
     int64_t clamped = std::min<int64_t>(std::max<int64_t>(distance, -(1 << 30)), 1 << 30);
@@ -147,13 +151,20 @@ Value buildIsVisible(OpBuilder &builder, Location loc, Value key, Value row, con
     return arith::AddIOp::create(builder, loc, row, offset);
   };
   if (options.kvLen)
-    require(arith::CmpIPredicate::slt, key, options.kvLen);
+    require(compare(arith::CmpIPredicate::slt, key, options.kvLen));
   if (options.causal)
-    require(arith::CmpIPredicate::sle, key, row);
-  if (options.windowLeft)
-    require(arith::CmpIPredicate::sge, key, shifted(-*options.windowLeft));
+    require(compare(arith::CmpIPredicate::sle, position, row));
+  if (options.windowLeft) {
+    Value isInside = compare(arith::CmpIPredicate::sge, position, shifted(-*options.windowLeft));
+    if (options.sinks) {
+      Value sinks = arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(*options.sinks));
+      Value isSink = compare(arith::CmpIPredicate::slt, position, sinks);
+      isInside = arith::OrIOp::create(builder, loc, isInside, isSink);
+    }
+    require(isInside);
+  }
   if (options.windowRight)
-    require(arith::CmpIPredicate::sle, key, shifted(*options.windowRight));
+    require(compare(arith::CmpIPredicate::sle, position, shifted(*options.windowRight)));
   return visible;
 }
 
@@ -176,6 +187,7 @@ Value buildMaskedScores(OpBuilder &builder, Location loc, MappedTensor products,
   };
   std::optional<unsigned> biasInput = addInput(operands.bias), maskInput = addInput(operands.mask);
   std::optional<unsigned> kvLenInput = addInput(operands.kvLen), rowInput = addInput(operands.positions);
+  std::optional<unsigned> scaleInput = addInput(operands.keyScale), keyInput = addInput(operands.keyPositions);
   if (!options.softcap && inputs.empty())
     return products.tensor;
 
@@ -187,9 +199,13 @@ Value buildMaskedScores(OpBuilder &builder, Location loc, MappedTensor products,
   };
   return buildGeneric(builder, loc, inputs, products, [&](OpBuilder &b, Location l, ValueRange args) -> Value {
     auto get = [&](std::optional<unsigned> input) { return input ? args[*input] : Value(); };
-    Value score = buildScore(b, l, args.back(), options, /*isProductScaled=*/true, get(biasInput));
+    Value product = args.back();
+    if (scaleInput)
+      product = arith::MulFOp::create(b, l, product, args[*scaleInput]);
+    Value score = buildScore(b, l, product, options, /*isProductScaled=*/true, get(biasInput));
     Value visible;
     mask.kvLen = get(kvLenInput);
+    mask.keyPosition = get(keyInput);
     if (kvLenInput || rowInput)
       visible = buildIsVisible(b, l, buildKey(b, l), get(rowInput), mask);
     if (maskInput) {
@@ -235,7 +251,7 @@ FinalResults buildFinalResults(OpBuilder &builder, Location loc, const SoftmaxSt
       builder, loc, inputs, {empty, state.sum.map}, [&](OpBuilder &b, Location l, ValueRange args) -> Value {
         Value denominator = args[0];
         if (sink) {
-          Value logit = arith::MulFOp::create(b, l, toF32(b, l, args[2]), buildF32(b, l, log2e));
+          Value logit = arith::MulFOp::create(b, l, buildToF32(b, l, args[2]), buildF32(b, l, log2e));
           Value weight = math::Exp2Op::create(b, l, arith::SubFOp::create(b, l, logit, args[1]));
           denominator = arith::AddFOp::create(b, l, denominator, weight);
         }

@@ -11,13 +11,16 @@
 /// units of log2.
 namespace mlir::gqa {
 
-/// A tensor and the map from the seven named dimensions to its own.
+/// A tensor and the map from the named dimensions to its own.
 struct MappedTensor {
   Value tensor;
   AffineMap map;
 };
 
 using BodyBuilder = function_ref<Value(OpBuilder &, Location, ValueRange)>;
+
+/// `value`, an element of any operand, as f32; integers count as they are.
+Value buildToF32(OpBuilder &builder, Location loc, Value value);
 
 /// A linalg.generic whose loops are the output's dimensions in its order, and then, as reductions, those that only
 /// inputs list. `body` gets one scalar per input and then the output's, and returns the new one.
@@ -53,19 +56,23 @@ struct MaskOptions {
   Value kvLen; // i32
   bool causal = false;
   std::optional<int64_t> windowLeft, windowRight;
+  Value keyPosition;            // i32: where the key stands, if not at its number
+  std::optional<int64_t> sinks; // keys at positions below are in every window
 };
 
-/// The i1 that says whether the row at position `row` may see the key at position `key` (both i32); null if always.
+/// The i1 that says whether the row at position `row` may see key number `key` (both i32); null if always.
 Value buildIsVisible(OpBuilder &builder, Location loc, Value key, Value row, const MaskOptions &options);
 
 /// What scores are made of beside the products of query and key. `positions` are those of the rows, i32; key n of the
-/// scores has position n + keyStart. Causal masks and windows need positions.
+/// scores has number n + keyStart, and stands there unless keyPositions says otherwise. Causal masks and windows need
+/// positions. `keyScale` multiplies the products.
 struct ScoreOperands {
-  std::optional<MappedTensor> bias, mask, kvLen, positions;
+  std::optional<MappedTensor> bias, mask, kvLen, positions, keyScale, keyPositions;
   Value keyStart;
 };
 
-/// Softcap, bias and masks, written over `products`, which carry getScoreFactor(). `mask.kvLen` is not used.
+/// Softcap, bias and masks, written over `products`, which carry getScoreFactor(). `mask.kvLen` and
+/// `mask.keyPosition` are not used.
 Value buildMaskedScores(OpBuilder &builder, Location loc, MappedTensor products, const ScoreOptions &options,
                         const ScoreOperands &operands, MaskOptions mask);
 

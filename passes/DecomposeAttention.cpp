@@ -32,10 +32,22 @@ struct DecomposeAttention : impl::DecomposeAttentionBase<DecomposeAttention> {
     });
     if (result.wasInterrupted())
       return signalPassFailure();
+    copyPages(rewriter);
     getOperation().walk([](scf::ForOp loop) { hoistConversions(loop); });
   }
 
 private:
+  /// Pages that the decomposition does not read in place become tiles.
+  void copyPages(IRRewriter &rewriter) {
+    getOperation().walk([&](GatherPagesOp op) {
+      rewriter.setInsertionPoint(op);
+      if (op->use_empty())
+        rewriter.eraseOp(op);
+      else
+        rewriter.replaceOp(op, op.buildCopy(rewriter));
+    });
+  }
+
   /// What depends on the query alone leaves the loop over key blocks. Constant tensors stay: outside they would need a
   /// buffer of their own.
   static void hoistConversions(scf::ForOp loop) {

@@ -86,7 +86,7 @@ def TileAttention : Pass<"gqa-tile-attention", "::mlir::func::FuncOp"> {
     Obeys the op's `#gqa.schedule`. One task takes one batch entry, one key/value head and a tile of `g x m` query rows
     (and one range of keys, if the keys are split); it loops over the key blocks that its rows can see. Blocks in which
     nothing is masked by position run in a loop of their own. Tiles are static: what sticks out of a tensor is padded,
-    and the padding masked or dropped.
+    and the padding masked or dropped. Blocks of keys that lie in pages are gathered.
   }];
   let dependentDialects = ["affine::AffineDialect", "arith::ArithDialect", "bufferization::BufferizationDialect",
                            "linalg::LinalgDialect", "scf::SCFDialect", "tensor::TensorDialect"];
@@ -216,7 +216,7 @@ def UnfuseAttention : Pass<"gqa-unfuse-attention", "::mlir::func::FuncOp"> {
   let description = [{
     The baseline that fused attention is compared with, and the meaning of the op in upstream ops: key and value are
     repeated in memory for every query head, scores exist whole as `[b, hkv, g, m, n]`, and the softmax and the second
-    product follow. Value rows beyond `kv_len` become 0 in the copy, so nothing there reaches a result.
+    product follow. Value rows beyond `kv_len` become 0 in the copy, so nothing there reaches a result. Attention that reads a KV cache is an error.
   }];
   let dependentDialects = ["arith::ArithDialect", "linalg::LinalgDialect", "math::MathDialect", "tensor::TensorDialect"];
 }

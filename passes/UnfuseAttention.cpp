@@ -260,10 +260,17 @@ private:
 struct UnfuseAttention : impl::UnfuseAttentionBase<UnfuseAttention> {
   void runOnOperation() override {
     IRRewriter rewriter(&getContext());
-    getOperation().walk([&](AttentionOp op) {
+    WalkResult result = getOperation().walk([&](AttentionOp op) {
+      if (op.readsCache()) {
+        op.emitOpError() << "reads a KV cache, which the unfused baseline does not";
+        return WalkResult::interrupt();
+      }
       rewriter.setInsertionPoint(op);
       rewriter.replaceOp(op, Unfuser(rewriter, op).unfuse());
+      return WalkResult::advance();
     });
+    if (result.wasInterrupted())
+      signalPassFailure();
   }
 };
 

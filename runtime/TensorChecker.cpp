@@ -8,6 +8,8 @@ namespace {
 
 /// DLPack's kBool, which older headers lack.
 constexpr uint8_t kBool = 6;
+/// DLPack's kDLFloat8_e4m3fn, which came with DLPack 1.1.
+constexpr uint8_t kFloat8E4M3FN = 10;
 
 /// The element types that cross the interface, by MLIR's names.
 struct ElementType {
@@ -36,6 +38,8 @@ bool isSameType(DLDataType type, const std::string &name) {
   bool isByte = type.bits == 8 && (type.code == kDLInt || type.code == kDLUInt || type.code == kBool);
   if (name == "i1" || name == "i8")
     return isByte;
+  if (name == "f8E4M3FN")
+    return isByte || (type.bits == 8 && type.code == kFloat8E4M3FN);
   for (const ElementType &known : kElementTypes)
     if (name == known.name)
       return type.code == known.code && type.bits == known.bits;

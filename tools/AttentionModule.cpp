@@ -101,6 +101,8 @@ private:
     }
     if (problem.alignment)
       text << " align " << (*problem.alignment == Alignment::topLeft ? "top_left" : "bottom_right");
+    if (problem.ring)
+      text << " ring(sinks " << problem.ring->sinks << " slots " << problem.ring->slots << ")";
     text << "\n";
     for (const NamedOperand &argument : getArguments(problem)) {
       text << "    " << argument.name << "(";
@@ -135,6 +137,10 @@ std::vector<NamedOperand> getArguments(const AttentionProblem &problem) {
   addOptional("kv_len", problem.kvLen);
   addOptional("offset", problem.offset);
   addOptional("sink", problem.sink);
+  addOptional("block_table", problem.blockTable);
+  addOptional("key_scale", problem.keyScale);
+  addOptional("value_scale", problem.valueScale);
+  addOptional("length", problem.length);
   return arguments;
 }
 

@@ -9,7 +9,7 @@
 namespace gqa {
 
 /// The operands that the function of a problem takes, in the order of its arguments: query, key, value, then those of
-/// bias, mask, kv_len, offset and sink that the problem has.
+/// bias, mask, kv_len, offset, sink, block_table, key_scale, value_scale and length that the problem has.
 struct NamedOperand {
   const char *name;
   const Operand *operand;
@@ -22,7 +22,8 @@ std::vector<NamedOperand> getResults(const AttentionProblem &problem);
 /// "tensor<2x?x64xf32>", where the dimensions in `dynamicDims` have no extent.
 std::string printType(const AttentionProblem &problem, const Operand &operand, const std::set<Dim> &dynamicDims);
 
-/// A public function `@name` that computes the problem with one gqa.attention. `dynamicDims` may have b, m and n.
+/// A public function `@name` that computes the problem with one gqa.attention. `dynamicDims` may have b, m, n,
+/// page, block and slot.
 std::string printAttentionFunction(const AttentionProblem &problem, const std::string &name,
                                    const std::set<Dim> &dynamicDims);
 

@@ -10,31 +10,32 @@
 /// What one gqa.attention says, without MLIR: dialect/GQAOps.td is the specification.
 namespace gqa {
 
-/// The loop dimensions of attention, in their order everywhere.
-enum class Dim { b, hkv, g, m, n, dqk, dv };
-constexpr int kNumDims = 7;
+/// The loop dimensions of attention, in their order everywhere, and those by which a KV cache stores keys and values.
+enum class Dim { b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2 };
+constexpr int kNumDims = 12;
 
-/// One number per loop dimension: extents, strides or an index.
+/// One number per dimension: extents, strides or an index.
 using PerDim = std::array<int64_t, kNumDims>;
 
 inline int64_t at(const PerDim &values, Dim dim) { return values[static_cast<size_t>(dim)]; }
 inline int64_t &at(PerDim &values, Dim dim) { return values[static_cast<size_t>(dim)]; }
 
 inline const char *getName(Dim dim) {
-  static const char *const names[kNumDims] = {"b", "hkv", "g", "m", "n", "dqk", "dv"};
+  static const char *const names[kNumDims] = {"b",  "hkv",  "g",     "m",    "n",    "dqk",
+                                              "dv", "page", "block", "slot", "dqk2", "dv2"};
   return names[static_cast<size_t>(dim)];
 }
 
-enum class ElementType { f32, f16, bf16, i1, i8, i32, i64 };
+enum class ElementType { f32, f16, bf16, i1, i8, i32, i64, f8E4M3FN };
 
 inline const char *getName(ElementType type) {
-  static const char *const names[] = {"f32", "f16", "bf16", "i1", "i8", "i32", "i64"};
+  static const char *const names[] = {"f32", "f16", "bf16", "i1", "i8", "i32", "i64", "f8E4M3FN"};
   return names[static_cast<size_t>(type)];
 }
 
 /// Bytes of one element in memory; an i1 is a byte.
 inline int64_t getByteSize(ElementType type) {
-  static const int64_t sizes[] = {4, 2, 2, 1, 1, 4, 8};
+  static const int64_t sizes[] = {4, 2, 2, 1, 1, 4, 8, 1};
   return sizes[static_cast<size_t>(type)];
 }
 
@@ -46,12 +47,17 @@ struct Operand {
   ElementType type = ElementType::f32;
 };
 
+/// Where keys stand whose sequence overwrites its oldest ones.
+struct Ring {
+  int64_t sinks, slots;
+};
+
 struct AttentionProblem {
   PerDim extents = {1, 1, 1, 1, 1, 1, 1};
   Operand query = {{Dim::b, Dim::hkv, Dim::g, Dim::m, Dim::dqk}};
   Operand key = {{Dim::b, Dim::hkv, Dim::n, Dim::dqk}};
   Operand value = {{Dim::b, Dim::hkv, Dim::n, Dim::dv}};
-  std::optional<Operand> bias, mask, kvLen, offset, sink;
+  std::optional<Operand> bias, mask, kvLen, offset, sink, blockTable, keyScale, valueScale, length;
   Operand output = {{Dim::b, Dim::hkv, Dim::g, Dim::m, Dim::dv}};
   std::optional<Operand> lse;
 
@@ -60,6 +66,7 @@ struct AttentionProblem {
   bool causal = false;
   std::optional<int64_t> windowLeft, windowRight;
   std::optional<Alignment> alignment;
+  std::optional<Ring> ring;
 
   int64_t getExtent(Dim dim) const { return at(extents, dim); }
   bool isMaskedByPosition() const { return causal || windowLeft || windowRight; }

@@ -1,5 +1,6 @@
 #include "tools/Reference.h"
 
+#include "runtime/cache/NarrowFloat.h"
 #include "tools/HalfFloat.h"
 
 #include <algorithm>
@@ -166,6 +167,8 @@ double readElement(const TensorView &view, int64_t offset) {
   case ElementType::i1:
   case ElementType::i8:
     return static_cast<const int8_t *>(view.data)[offset];
+  case ElementType::f8E4M3FN:
+    return cache::fromF8E4M3(static_cast<const uint8_t *>(view.data)[offset]);
   case ElementType::i32:
     return static_cast<const int32_t *>(view.data)[offset];
   case ElementType::i64:

@@ -102,7 +102,7 @@ std::optional<Mismatch> AttentionBuilder::finish() {
   }
   tensors.push_back(tensor::EmptyOp::create(b, loc, sizes, type.getElementType()));
   maps.push_back(getDimsMap(b.getContext(), dims));
-  segments.push_back(1);
+  segments.append({0, 0, 0, 0, 1}); // nothing of a KV cache, one output
 
   SmallVector<NamedAttribute> attributes = {b.getNamedAttr("indexing_maps", b.getAffineMapArrayAttr(maps)),
                                             b.getNamedAttr("scale", b.getF32FloatAttr(softmax.scores.scale)),

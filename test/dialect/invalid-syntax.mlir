@@ -3,7 +3,7 @@
 // What the parser of the two attention ops refuses.
 
 func.func @unknown_dim(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>, %o: tensor<4x8xf32>) {
-  // expected-error @below {{'s' is no dimension: expected b, hkv, g, m, n, dqk or dv}}
+  // expected-error @below {{'s' is no dimension: expected b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2 or dv2}}
   %r = gqa.attention scale 1.0 query(%q[s, dqk] : tensor<4x8xf32>) key(%k[n, dqk] : tensor<9x8xf32>)
     value(%v[n, dv] : tensor<9x8xf32>) outs(%o[m, dv] : tensor<4x8xf32>)
   return
@@ -173,7 +173,7 @@ func.func @buffer(%q: memref<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>,
 func.func @no_maps(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>, %o: tensor<4x8xf32>) {
   // expected-error @below {{requires attribute 'indexing_maps'}}
   %r = "gqa.attention"(%q, %k, %v, %o) {scale = 1.0 : f32,
-    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 1>}
+    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1>}
     : (tensor<4x8xf32>, tensor<9x8xf32>, tensor<9x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
   return
 }
@@ -183,7 +183,7 @@ func.func @no_maps(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>
 func.func @no_scale(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>, %o: tensor<4x8xf32>) {
   // expected-error @below {{requires attribute 'scale'}}
   %r = "gqa.attention"(%q, %k, %v, %o) {indexing_maps = [],
-    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 1>}
+    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1>}
     : (tensor<4x8xf32>, tensor<9x8xf32>, tensor<9x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
   return
 }
@@ -193,7 +193,7 @@ func.func @no_scale(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32
 func.func @scale_is_f64(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>, %o: tensor<4x8xf32>) {
   // expected-error @below {{attribute 'scale' failed to satisfy constraint: 32-bit float attribute}}
   %r = "gqa.attention"(%q, %k, %v, %o) {indexing_maps = [], scale = 1.0 : f64,
-    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 1>}
+    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1>}
     : (tensor<4x8xf32>, tensor<9x8xf32>, tensor<9x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
   return
 }
@@ -212,7 +212,7 @@ func.func @no_segments(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8x
 func.func @negative_segments(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>, %o: tensor<4x8xf32>) {
   // expected-error @below {{'operandSegmentSizes' attribute cannot have negative elements}}
   %r = "gqa.attention"(%q, %k, %v, %o) {indexing_maps = [], scale = 1.0 : f32,
-    operandSegmentSizes = array<i32: 1, 1, 1, -1, 1, 0, 0, 0, 1>}
+    operandSegmentSizes = array<i32: 1, 1, 1, -1, 1, 0, 0, 0, 0, 0, 0, 0, 1>}
     : (tensor<4x8xf32>, tensor<9x8xf32>, tensor<9x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
   return
 }
@@ -222,7 +222,7 @@ func.func @negative_segments(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tenso
 func.func @optional_twice(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>, %o: tensor<4x8xf32>) {
   // expected-error @below {{operand group starting at #3 requires 0 or 1 element, but found 2}}
   %r = "gqa.attention"(%q, %k, %v, %o, %o, %o) {indexing_maps = [], scale = 1.0 : f32,
-    operandSegmentSizes = array<i32: 1, 1, 1, 2, 0, 0, 0, 0, 1>}
+    operandSegmentSizes = array<i32: 1, 1, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1>}
     : (tensor<4x8xf32>, tensor<9x8xf32>, tensor<9x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>)
     -> tensor<4x8xf32>
   return

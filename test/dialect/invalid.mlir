@@ -4,7 +4,7 @@
 
 // C1: a dimension may be listed once.
 func.func @c1_listed_twice(%q: tensor<8x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>, %o: tensor<8x8xf32>) {
-  // expected-error @below {{map of 'query' must be a projected permutation of the 7 dimensions, got affine_map<(d0, d1, d2, d3, d4, d5, d6) -> (d5, d5)> (C1)}}
+  // expected-error @below {{map of 'query' must be a projected permutation of the 12 dimensions, got affine_map<(d0, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, d11) -> (d5, d5)> (C1)}}
   %r = gqa.attention scale 1.0 query(%q[dqk, dqk] : tensor<8x8xf32>) key(%k[n, dqk] : tensor<9x8xf32>)
     value(%v[n, dv] : tensor<9x8xf32>) outs(%o[m, dv] : tensor<8x8xf32>)
   return
@@ -33,26 +33,26 @@ func.func @c1_rank_zero(%q: tensor<f32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32
 // -----
 
 // C1: constant results.
-#m_0 = affine_map<(b, hkv, g, m, n, dqk, dv) -> (m, 0)>
-#m_dqk = affine_map<(b, hkv, g, m, n, dqk, dv) -> (m, dqk)>
-#n_dqk = affine_map<(b, hkv, g, m, n, dqk, dv) -> (n, dqk)>
-#n_dv = affine_map<(b, hkv, g, m, n, dqk, dv) -> (n, dv)>
+#m_0 = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (m, 0)>
+#m_dqk = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (m, dqk)>
+#n_dqk = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (n, dqk)>
+#n_dv = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (n, dv)>
 func.func @c1_zero_result(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>, %o: tensor<4x8xf32>) {
-  // expected-error @below {{map of 'output' must be a projected permutation of the 7 dimensions}}
+  // expected-error @below {{map of 'output' must be a projected permutation of the 12 dimensions}}
   %r = "gqa.attention"(%q, %k, %v, %o) <{indexing_maps = [#m_dqk, #n_dqk, #n_dv, #m_0], scale = 1.0 : f32,
-    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 1>}>
+    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1>}>
     : (tensor<4x8xf32>, tensor<9x8xf32>, tensor<9x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
   return
 }
 
 // -----
 
-// C1: seven dimensions.
+// C1: all dimensions.
 #few = affine_map<(m, n, dqk) -> (m, dqk)>
 func.func @c1_few_dimensions(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>, %o: tensor<4x8xf32>) {
-  // expected-error @below {{map of 'query' must be a projected permutation of the 7 dimensions}}
+  // expected-error @below {{map of 'query' must be a projected permutation of the 12 dimensions}}
   %r = "gqa.attention"(%q, %k, %v, %o) <{indexing_maps = [#few, #few, #few, #few], scale = 1.0 : f32,
-    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 1>}>
+    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1>}>
     : (tensor<4x8xf32>, tensor<9x8xf32>, tensor<9x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
   return
 }
@@ -60,11 +60,11 @@ func.func @c1_few_dimensions(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tenso
 // -----
 
 // C1: no symbols.
-#symbol = affine_map<(b, hkv, g, m, n, dqk, dv)[s] -> (m, s)>
+#symbol = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2)[s] -> (m, s)>
 func.func @c1_symbol(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>, %o: tensor<4x8xf32>) {
-  // expected-error @below {{map of 'query' must be a projected permutation of the 7 dimensions}}
+  // expected-error @below {{map of 'query' must be a projected permutation of the 12 dimensions}}
   %r = "gqa.attention"(%q, %k, %v, %o) <{indexing_maps = [#symbol, #symbol, #symbol, #symbol], scale = 1.0 : f32,
-    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 1>}>
+    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1>}>
     : (tensor<4x8xf32>, tensor<9x8xf32>, tensor<9x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
   return
 }
@@ -75,7 +75,7 @@ func.func @c1_symbol(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf3
 func.func @c1_no_maps(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>, %o: tensor<4x8xf32>) {
   // expected-error @below {{has 4 tensor operands but 0 indexing maps (C1)}}
   %r = "gqa.attention"(%q, %k, %v, %o) <{indexing_maps = [], scale = 1.0 : f32,
-    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 1>}>
+    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1>}>
     : (tensor<4x8xf32>, tensor<9x8xf32>, tensor<9x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
   return
 }
@@ -160,7 +160,7 @@ func.func @c2_group(%q: tensor<2x8xf32>, %k: tensor<2x9x8xf32>, %v: tensor<9x8xf
 func.func @c2_no_key(%q: tensor<4x8xf32>, %o: tensor<4x8xf32>) {
   // expected-error @below {{must have one 'key', got 0 (C2)}}
   %r = "gqa.attention"(%q, %q, %q, %o) <{indexing_maps = [], scale = 1.0 : f32,
-    operandSegmentSizes = array<i32: 1, 0, 2, 0, 0, 0, 0, 0, 1>}>
+    operandSegmentSizes = array<i32: 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1>}>
     : (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
   return
 }
@@ -196,7 +196,7 @@ func.func @c2_online_rows(%q: tensor<2x4x8xf32>, %k: tensor<9x8xf32>, %v: tensor
 func.func @c2_online_no_query(%q: tensor<4x8xf32>) {
   // expected-error @below {{must have one 'query', got 0 (C2)}}
   "gqa.online_attention"(%q, %q, %q) <{indexing_maps = [], scale = 1.0 : f32,
-    operandSegmentSizes = array<i32: 0, 0, 0, 1, 1, 1, 0, 0, 0>}>
+    operandSegmentSizes = array<i32: 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0>}>
     : (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) -> ()
   return
 }
@@ -365,14 +365,14 @@ func.func @c6_scale(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32
 // -----
 
 // C6: NaN.
-#m_dqk = affine_map<(b, hkv, g, m, n, dqk, dv) -> (m, dqk)>
-#m_dv = affine_map<(b, hkv, g, m, n, dqk, dv) -> (m, dv)>
-#n_dqk = affine_map<(b, hkv, g, m, n, dqk, dv) -> (n, dqk)>
-#n_dv = affine_map<(b, hkv, g, m, n, dqk, dv) -> (n, dv)>
+#m_dqk = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (m, dqk)>
+#m_dv = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (m, dv)>
+#n_dqk = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (n, dqk)>
+#n_dv = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (n, dv)>
 func.func @c6_nan(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>, %o: tensor<4x8xf32>) {
   // expected-error @below {{scale must be finite, got 0x7FC00000 : f32 (C6)}}
   %r = "gqa.attention"(%q, %k, %v, %o) <{indexing_maps = [#m_dqk, #n_dqk, #n_dv, #m_dv], scale = 0x7FC00000 : f32,
-    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 1>}>
+    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1>}>
     : (tensor<4x8xf32>, tensor<9x8xf32>, tensor<9x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
   return
 }
@@ -479,7 +479,7 @@ func.func @c9_three(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32
 func.func @c9_none(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>) {
   // expected-error @below {{must have one or two outputs, got 0 (C9)}}
   "gqa.attention"(%q, %k, %v) <{indexing_maps = [], scale = 1.0 : f32,
-    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 0>}>
+    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0>}>
     : (tensor<4x8xf32>, tensor<9x8xf32>, tensor<9x8xf32>) -> ()
   return
 }
@@ -487,14 +487,14 @@ func.func @c9_none(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>
 // -----
 
 // C9: results have the outputs' types.
-#m_dqk = affine_map<(b, hkv, g, m, n, dqk, dv) -> (m, dqk)>
-#m_dv = affine_map<(b, hkv, g, m, n, dqk, dv) -> (m, dv)>
-#n_dqk = affine_map<(b, hkv, g, m, n, dqk, dv) -> (n, dqk)>
-#n_dv = affine_map<(b, hkv, g, m, n, dqk, dv) -> (n, dv)>
+#m_dqk = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (m, dqk)>
+#m_dv = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (m, dv)>
+#n_dqk = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (n, dqk)>
+#n_dv = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (n, dv)>
 func.func @c9_types(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>, %o: tensor<4x8xf32>) {
   // expected-error @below {{result types ('tensor<?x8xf32>') must be the types of the outputs ('tensor<4x8xf32>') (C9)}}
   %r = "gqa.attention"(%q, %k, %v, %o) <{indexing_maps = [#m_dqk, #n_dqk, #n_dv, #m_dv], scale = 1.0 : f32,
-    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 1>}>
+    operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1>}>
     : (tensor<4x8xf32>, tensor<9x8xf32>, tensor<9x8xf32>, tensor<4x8xf32>) -> tensor<?x8xf32>
   return
 }
@@ -549,16 +549,16 @@ func.func @c11_order(%q: tensor<2x4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8x
 // -----
 
 // C11: results have the outputs' types.
-#m_dqk = affine_map<(b, hkv, g, m, n, dqk, dv) -> (m, dqk)>
-#m_dv = affine_map<(b, hkv, g, m, n, dqk, dv) -> (m, dv)>
-#n_dqk = affine_map<(b, hkv, g, m, n, dqk, dv) -> (n, dqk)>
-#n_dv = affine_map<(b, hkv, g, m, n, dqk, dv) -> (n, dv)>
-#m = affine_map<(b, hkv, g, m, n, dqk, dv) -> (m)>
+#m_dqk = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (m, dqk)>
+#m_dv = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (m, dv)>
+#n_dqk = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (n, dqk)>
+#n_dv = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (n, dv)>
+#m = affine_map<(b, hkv, g, m, n, dqk, dv, page, block, slot, dqk2, dv2) -> (m)>
 func.func @c11_types(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %v: tensor<9x8xf32>, %a: tensor<4x8xf32>,
                      %x: tensor<4xf32>) {
   // expected-error @below {{result types ('tensor<4x8xf32>') must be the types of the outputs ('tensor<4x8xf32>', 'tensor<4xf32>', 'tensor<4xf32>') (C11)}}
   %r = "gqa.online_attention"(%q, %k, %v, %a, %x, %x) <{scale = 1.0 : f32,
-    indexing_maps = [#m_dqk, #n_dqk, #n_dv, #m_dv, #m, #m], operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 3, 0>}>
+    indexing_maps = [#m_dqk, #n_dqk, #n_dv, #m_dv, #m, #m], operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 3, 0>}>
     : (tensor<4x8xf32>, tensor<9x8xf32>, tensor<9x8xf32>, tensor<4x8xf32>, tensor<4xf32>, tensor<4xf32>)
     -> tensor<4x8xf32>
   return
@@ -598,4 +598,215 @@ func.func @dot_extent(%q: tensor<4x15xbf16>, %k: tensor<8x15xbf16>, %v: tensor<8
     query(%q[m, dqk] : tensor<4x15xbf16>) key(%k[n, dqk] : tensor<8x15xbf16>) value(%v[n, dv] : tensor<8x16xbf16>)
     outs(%a[dv, m] : tensor<16x4xf32>, %x[m] : tensor<4xf32>, %x[m] : tensor<4xf32>)
   return %r#0 : tensor<16x4xf32>
+}
+
+// -----
+
+// C13: pages need a table.
+func.func @c13_no_table(%q: tensor<2x2x4x16xf32>, %k: tensor<9x2x8x16xf32>, %v: tensor<9x2x8x16xf32>, %o: tensor<2x2x4x16xf32>) {
+  // expected-error @below {{'key' lists page, which needs 'block_table' (C13)}}
+  %r = gqa.attention scale 1.0 query(%q[b, hkv, g, dqk] : tensor<2x2x4x16xf32>)
+    key(%k[page, hkv, slot, dqk] : tensor<9x2x8x16xf32>) value(%v[page, hkv, slot, dv] : tensor<9x2x8x16xf32>)
+    outs(%o[b, hkv, g, dv] : tensor<2x2x4x16xf32>)
+  return
+}
+
+// -----
+
+// C13 by way of C2: a table needs pages.
+func.func @c13_no_pages(%q: tensor<2x2x4x16xf32>, %k: tensor<2x2x7x16xf32>, %v: tensor<2x2x7x16xf32>, %t: tensor<2x3xi32>, %o: tensor<2x2x4x16xf32>) {
+  // expected-error @below {{'key' must list dimension page, got [b, hkv, n, dqk] (C2)}}
+  %r = gqa.attention scale 1.0 query(%q[b, hkv, g, dqk] : tensor<2x2x4x16xf32>)
+    key(%k[b, hkv, n, dqk] : tensor<2x2x7x16xf32>) value(%v[b, hkv, n, dv] : tensor<2x2x7x16xf32>)
+    block_table(%t[b, block] : tensor<2x3xi32>)
+    outs(%o[b, hkv, g, dv] : tensor<2x2x4x16xf32>)
+  return
+}
+
+// -----
+
+// C13: a page has slots.
+func.func @c13_no_slots(%q: tensor<2x2x4x16xf32>, %k: tensor<9x2x0x16xf32>, %v: tensor<9x2x0x16xf32>, %t: tensor<2x3xi32>, %o: tensor<2x2x4x16xf32>) {
+  // expected-error @below {{pages must have slots, got extent 0 of slot (C13)}}
+  %r = gqa.attention scale 1.0 query(%q[b, hkv, g, dqk] : tensor<2x2x4x16xf32>)
+    key(%k[page, hkv, slot, dqk] : tensor<9x2x0x16xf32>) value(%v[page, hkv, slot, dv] : tensor<9x2x0x16xf32>)
+    block_table(%t[b, block] : tensor<2x3xi32>)
+    outs(%o[b, hkv, g, dv] : tensor<2x2x4x16xf32>)
+  return
+}
+
+// -----
+
+// C13: scales lie as keys do.
+func.func @c13_scale(%q: tensor<2x2x4x16xf32>, %k: tensor<9x2x8x16xi8>, %v: tensor<9x2x8x16xi8>, %t: tensor<2x3xi32>, %s: tensor<9x2xf32>, %o: tensor<2x2x4x16xf32>) {
+  // expected-error @below {{'key_scale' must list both page and slot or neither, got [page, hkv] (C13)}}
+  %r = gqa.attention scale 1.0 query(%q[b, hkv, g, dqk] : tensor<2x2x4x16xf32>)
+    key(%k[page, hkv, slot, dqk] : tensor<9x2x8x16xi8>) value(%v[page, hkv, slot, dv] : tensor<9x2x8x16xi8>)
+    block_table(%t[b, block] : tensor<2x3xi32>) key_scale(%s[page, hkv] : tensor<9x2xf32>)
+    outs(%o[b, hkv, g, dv] : tensor<2x2x4x16xf32>)
+  return
+}
+
+// -----
+
+// C2, C3: the block table.
+func.func @c3_table(%q: tensor<2x2x4x16xf32>, %k: tensor<9x2x8x16xf32>, %v: tensor<9x2x8x16xf32>, %t: tensor<2x3xi64>, %o: tensor<2x2x4x16xf32>) {
+  // expected-error @below {{'block_table' must have elements of i32, got 'i64' (C3)}}
+  %r = gqa.attention scale 1.0 query(%q[b, hkv, g, dqk] : tensor<2x2x4x16xf32>)
+    key(%k[page, hkv, slot, dqk] : tensor<9x2x8x16xf32>) value(%v[page, hkv, slot, dv] : tensor<9x2x8x16xf32>)
+    block_table(%t[b, block] : tensor<2x3xi64>)
+    outs(%o[b, hkv, g, dv] : tensor<2x2x4x16xf32>)
+  return
+}
+
+// -----
+
+// C4: pages have one size.
+func.func @c4_slots(%q: tensor<2x2x4x16xf32>, %k: tensor<9x2x8x16xf32>, %v: tensor<9x2x4x16xf32>, %t: tensor<2x3xi32>, %o: tensor<2x2x4x16xf32>) {
+  // expected-error @below {{dimension slot is 8 in 'key' but 4 in 'value' (C4)}}
+  %r = gqa.attention scale 1.0 query(%q[b, hkv, g, dqk] : tensor<2x2x4x16xf32>)
+    key(%k[page, hkv, slot, dqk] : tensor<9x2x8x16xf32>) value(%v[page, hkv, slot, dv] : tensor<9x2x4x16xf32>)
+    block_table(%t[b, block] : tensor<2x3xi32>)
+    outs(%o[b, hkv, g, dv] : tensor<2x2x4x16xf32>)
+  return
+}
+
+// -----
+
+// C14: bytes hold two elements.
+func.func @c14_type(%q: tensor<2x2x4x16xf32>, %k: tensor<2x2x7x8xf32>, %v: tensor<2x2x7x16xf32>, %o: tensor<2x2x4x16xf32>) {
+  // expected-error @below {{'key' lists dqk2 and must have elements of i8, which hold two of 4 bits, got 'f32' (C14)}}
+  %r = gqa.attention scale 1.0 query(%q[b, hkv, g, dqk] : tensor<2x2x4x16xf32>)
+    key(%k[b, hkv, n, dqk2] : tensor<2x2x7x8xf32>) value(%v[b, hkv, n, dv] : tensor<2x2x7x16xf32>)
+    outs(%o[b, hkv, g, dv] : tensor<2x2x4x16xf32>)
+  return
+}
+
+// -----
+
+// C14: half as many bytes.
+func.func @c14_extent(%q: tensor<2x2x4x16xf32>, %k: tensor<2x2x7x16xf32>, %v: tensor<2x2x7x9xi8>, %o: tensor<2x2x4x16xf32>) {
+  // expected-error @below {{'value' must have half of the 16 elements of a row along dv2, got 9 (C14)}}
+  %r = gqa.attention scale 1.0 query(%q[b, hkv, g, dqk] : tensor<2x2x4x16xf32>)
+    key(%k[b, hkv, n, dqk] : tensor<2x2x7x16xf32>) value(%v[b, hkv, n, dv2] : tensor<2x2x7x9xi8>)
+    outs(%o[b, hkv, g, dv] : tensor<2x2x4x16xf32>)
+  return
+}
+
+// -----
+
+// C15: floats have no scale.
+func.func @c15_float(%q: tensor<2x2x4x16xf32>, %k: tensor<2x2x7x16xf32>, %v: tensor<2x2x7x16xf32>, %s: tensor<2xf32>, %o: tensor<2x2x4x16xf32>) {
+  // expected-error @below {{'value_scale' needs 'value' to have elements of i8 or f8E4M3FN, got 'f32' (C15)}}
+  %r = gqa.attention scale 1.0 query(%q[b, hkv, g, dqk] : tensor<2x2x4x16xf32>)
+    key(%k[b, hkv, n, dqk] : tensor<2x2x7x16xf32>) value(%v[b, hkv, n, dv] : tensor<2x2x7x16xf32>) value_scale(%s[hkv] : tensor<2xf32>)
+    outs(%o[b, hkv, g, dv] : tensor<2x2x4x16xf32>)
+  return
+}
+
+// -----
+
+// C15: a scale per key or per channel.
+func.func @c15_both(%q: tensor<2x2x4x16xf32>, %k: tensor<2x2x7x16xi8>, %v: tensor<2x2x7x16xf32>, %s: tensor<7x16xf32>, %o: tensor<2x2x4x16xf32>) {
+  // expected-error @below {{'key_scale' is per key or per channel, got both in [n, dqk] (C15)}}
+  %r = gqa.attention scale 1.0 query(%q[b, hkv, g, dqk] : tensor<2x2x4x16xf32>)
+    key(%k[b, hkv, n, dqk] : tensor<2x2x7x16xi8>) value(%v[b, hkv, n, dv] : tensor<2x2x7x16xf32>) key_scale(%s[n, dqk] : tensor<7x16xf32>)
+    outs(%o[b, hkv, g, dv] : tensor<2x2x4x16xf32>)
+  return
+}
+
+// -----
+
+// C16: a ring needs the number of tokens.
+func.func @c16_no_length(%q: tensor<2x2x4x16xf32>, %k: tensor<2x2x7x16xf32>, %v: tensor<2x2x7x16xf32>, %o: tensor<2x2x4x16xf32>) {
+  // expected-error @below {{ring needs 'length' (C16)}}
+  %r = gqa.attention scale 1.0 ring(sinks 0 slots 4) query(%q[b, hkv, g, dqk] : tensor<2x2x4x16xf32>)
+    key(%k[b, hkv, n, dqk] : tensor<2x2x7x16xf32>) value(%v[b, hkv, n, dv] : tensor<2x2x7x16xf32>)
+    outs(%o[b, hkv, g, dv] : tensor<2x2x4x16xf32>)
+  return
+}
+
+// -----
+
+// C16: what is no ring has none.
+func.func @c16_no_ring(%q: tensor<2x2x4x16xf32>, %k: tensor<2x2x7x16xf32>, %v: tensor<2x2x7x16xf32>, %n: tensor<2xi32>, %o: tensor<2x2x4x16xf32>) {
+  // expected-error @below {{'length' has no meaning without ring (C16)}}
+  %r = gqa.attention scale 1.0 query(%q[b, hkv, g, dqk] : tensor<2x2x4x16xf32>)
+    key(%k[b, hkv, n, dqk] : tensor<2x2x7x16xf32>) value(%v[b, hkv, n, dv] : tensor<2x2x7x16xf32>) length(%n[b] : tensor<2xi32>)
+    outs(%o[b, hkv, g, dv] : tensor<2x2x4x16xf32>)
+  return
+}
+
+// -----
+
+// C16: kv_len follows from length.
+func.func @c16_kv_len(%q: tensor<2x2x4x16xf32>, %k: tensor<2x2x7x16xf32>, %v: tensor<2x2x7x16xf32>, %n: tensor<2xi32>, %o: tensor<2x2x4x16xf32>) {
+  // expected-error @below {{ring has 'length', from which kv_len follows, and takes no 'kv_len' (C16)}}
+  %r = gqa.attention scale 1.0 ring(sinks 0 slots 4) query(%q[b, hkv, g, dqk] : tensor<2x2x4x16xf32>)
+    key(%k[b, hkv, n, dqk] : tensor<2x2x7x16xf32>) value(%v[b, hkv, n, dv] : tensor<2x2x7x16xf32>) kv_len(%n[b] : tensor<2xi32>) length(%n[b] : tensor<2xi32>)
+    outs(%o[b, hkv, g, dv] : tensor<2x2x4x16xf32>)
+  return
+}
+
+// -----
+
+// C16: slots.
+func.func @c16_slots(%q: tensor<2x2x4x16xf32>, %k: tensor<2x2x7x16xf32>, %v: tensor<2x2x7x16xf32>, %n: tensor<2xi32>, %o: tensor<2x2x4x16xf32>) {
+  // expected-error @below {{ring needs sinks that are not negative and at least one slot, got -1 and 0 (C16)}}
+  %r = gqa.attention scale 1.0 ring(sinks -1 slots 0) query(%q[b, hkv, g, dqk] : tensor<2x2x4x16xf32>)
+    key(%k[b, hkv, n, dqk] : tensor<2x2x7x16xf32>) value(%v[b, hkv, n, dv] : tensor<2x2x7x16xf32>) length(%n[b] : tensor<2xi32>)
+    outs(%o[b, hkv, g, dv] : tensor<2x2x4x16xf32>)
+  return
+}
+
+// -----
+
+// C10 of online_attention: positions of keys are compared with those of rows.
+func.func @c10_key_positions(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %p: tensor<9xi32>, %a: tensor<4x8xf32>,
+                             %x: tensor<4xf32>) {
+  // expected-error @below {{'key_positions' has no meaning without causal or window (C10)}}
+  %r:3 = gqa.online_attention scale 1.0 query(%q[m, dqk] : tensor<4x8xf32>) key(%k[n, dqk] : tensor<9x8xf32>)
+    value(%k[n, dv] : tensor<9x8xf32>) key_positions(%p[n] : tensor<9xi32>)
+    outs(%a[m, dv] : tensor<4x8xf32>, %x[m] : tensor<4xf32>, %x[m] : tensor<4xf32>)
+  return
+}
+
+// -----
+
+// C10 of online_attention: sinks.
+func.func @c10_sinks(%q: tensor<4x8xf32>, %k: tensor<9x8xf32>, %p: tensor<4xi32>, %a: tensor<4x8xf32>,
+                     %x: tensor<4xf32>) {
+  // expected-error @below {{sinks needs 'key_positions' and is not negative, got 4 (C10)}}
+  %r:3 = gqa.online_attention scale 1.0 causal sinks 4 query(%q[m, dqk] : tensor<4x8xf32>)
+    key(%k[n, dqk] : tensor<9x8xf32>) value(%k[n, dv] : tensor<9x8xf32>) positions(%p[m] : tensor<4xi32>)
+    outs(%a[m, dv] : tensor<4x8xf32>, %x[m] : tensor<4xf32>, %x[m] : tensor<4xf32>)
+  return
+}
+
+// -----
+
+// G1: shapes of pages and result.
+func.func @g1_shapes(%k: tensor<?x16x128xf16>, %t: tensor<?xi32>, %n: index) {
+  // expected-error @below {{needs pages [page, slot, d] and a result [n, d] of one element type and static extents, got 'tensor<?x16x128xf16>' and 'tensor<64x64xf16>' (G1)}}
+  %r = gqa.gather_pages %k[%t] from %n : tensor<?x16x128xf16>, tensor<?xi32> -> tensor<64x64xf16>
+  return
+}
+
+// -----
+
+// G1: the table.
+func.func @g1_table(%k: tensor<?x16x128xf16>, %t: tensor<?xi64>, %n: index) {
+  // expected-error @below {{needs a table of rank 1 and i32, got 'tensor<?xi64>' (G1)}}
+  %r = gqa.gather_pages %k[%t] from %n : tensor<?x16x128xf16>, tensor<?xi64> -> tensor<64x128xf16>
+  return
+}
+
+// -----
+
+// G2: runs begin with the start.
+func.func @g2_start(%k: tensor<?x16x128xf16>, %t: tensor<?xi32>) {
+  %n = arith.constant 24 : index
+  // expected-error @below {{starts at 24, which is no multiple of the run of 16 rows (G2)}}
+  %r = gqa.gather_pages %k[%t] from %n : tensor<?x16x128xf16>, tensor<?xi32> -> tensor<64x128xf16>
+  return
 }

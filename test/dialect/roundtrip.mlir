@@ -122,3 +122,65 @@ func.func @online_dynamic(%q: tensor<?x3x5x?x8xf32>, %k: tensor<?x3x?x8xf32>, %v
          %s[b, hkv, g, m] : tensor<?x3x5x?xf32>)
   return %r#0 : tensor<?x3x5x?x8xf32>
 }
+
+// Pages of 16 tokens, 4-bit keys two to a byte, i8 values, a ring.
+// CHECK-LABEL: func @cache
+func.func @cache(%q: tensor<?x8x4x128xf16>, %k: tensor<?x8x16x64xi8>, %v: tensor<?x8x16x128xi8>, %t: tensor<?x?xi32>,
+                 %ks: tensor<?x8x16xf32>, %vs: tensor<8xf32>, %len: tensor<?xi64>, %init: tensor<?x8x4x128xf16>)
+    -> tensor<?x8x4x128xf16> {
+  // CHECK: gqa.attention scale {{[^ ]*}} causal window(left 4095) align bottom_right ring(sinks 4 slots 4096)
+  // CHECK-NEXT: query(%{{.*}}[b, hkv, g, dqk] : tensor<?x8x4x128xf16>)
+  // CHECK-NEXT: key(%{{.*}}[page, hkv, slot, dqk2] : tensor<?x8x16x64xi8>)
+  // CHECK-NEXT: value(%{{.*}}[page, hkv, slot, dv] : tensor<?x8x16x128xi8>)
+  // CHECK-NEXT: block_table(%{{.*}}[b, block] : tensor<?x?xi32>)
+  // CHECK-NEXT: key_scale(%{{.*}}[page, hkv, slot] : tensor<?x8x16xf32>)
+  // CHECK-NEXT: value_scale(%{{.*}}[hkv] : tensor<8xf32>)
+  // CHECK-NEXT: length(%{{.*}}[b] : tensor<?xi64>)
+  %o = gqa.attention scale 0.0883789 causal window(left 4095) align bottom_right ring(sinks 4 slots 4096)
+    query(%q[b, hkv, g, dqk] : tensor<?x8x4x128xf16>)
+    key(%k[page, hkv, slot, dqk2] : tensor<?x8x16x64xi8>)
+    value(%v[page, hkv, slot, dv] : tensor<?x8x16x128xi8>)
+    block_table(%t[b, block] : tensor<?x?xi32>)
+    key_scale(%ks[page, hkv, slot] : tensor<?x8x16xf32>)
+    value_scale(%vs[hkv] : tensor<8xf32>)
+    length(%len[b] : tensor<?xi64>)
+    outs(%init[b, hkv, g, dv] : tensor<?x8x4x128xf16>)
+  return %o : tensor<?x8x4x128xf16>
+}
+
+// Quantised tensors without pages: fp8 with a scale per channel of the key.
+// CHECK-LABEL: func @quantised
+func.func @quantised(%q: tensor<2x4x64xf32>, %k: tensor<2x?x64xf8E4M3FN>, %v: tensor<2x?x64xf8E4M3FN>,
+                     %ks: tensor<2x64xf32>, %vs: tensor<2x?xf32>, %init: tensor<2x4x64xf32>) -> tensor<2x4x64xf32> {
+  // CHECK: key_scale(%{{.*}}[hkv, dqk] : tensor<2x64xf32>)
+  // CHECK-NEXT: value_scale(%{{.*}}[hkv, n] : tensor<2x?xf32>)
+  %o = gqa.attention scale 1.0
+    query(%q[hkv, g, dqk] : tensor<2x4x64xf32>) key(%k[hkv, n, dqk] : tensor<2x?x64xf8E4M3FN>)
+    value(%v[hkv, n, dv] : tensor<2x?x64xf8E4M3FN>) key_scale(%ks[hkv, dqk] : tensor<2x64xf32>)
+    value_scale(%vs[hkv, n] : tensor<2x?xf32>) outs(%init[hkv, g, dv] : tensor<2x4x64xf32>)
+  return %o : tensor<2x4x64xf32>
+}
+
+// A tile of a ring, with scales.
+// CHECK-LABEL: func @quantised_tile
+func.func @quantised_tile(%q: tensor<4x32xf32>, %k: tensor<64x16xi8>, %v: tensor<64x16xi8>, %p: tensor<4xi32>,
+                          %ks: tensor<64xf32>, %vs: tensor<f32>, %kp: tensor<64xi32>, %a: tensor<4x32xf32>,
+                          %x: tensor<4xf32>, %s: tensor<4xf32>) -> tensor<4x32xf32> {
+  // CHECK: gqa.online_attention scale 1.000000e+00 causal sinks 4
+  // CHECK: key_scale(%{{.*}}[n] : tensor<64xf32>)
+  // CHECK-NEXT: value_scale(%{{.*}}[] : tensor<f32>)
+  // CHECK-NEXT: key_positions(%{{.*}}[n] : tensor<64xi32>)
+  %r:3 = gqa.online_attention scale 1.0 causal sinks 4
+    query(%q[m, dqk] : tensor<4x32xf32>) key(%k[n, dqk2] : tensor<64x16xi8>) value(%v[n, dv2] : tensor<64x16xi8>)
+    positions(%p[m] : tensor<4xi32>) key_scale(%ks[n] : tensor<64xf32>) value_scale(%vs[] : tensor<f32>)
+    key_positions(%kp[n] : tensor<64xi32>)
+    outs(%a[m, dv] : tensor<4x32xf32>, %x[m] : tensor<4xf32>, %s[m] : tensor<4xf32>)
+  return %r#0 : tensor<4x32xf32>
+}
+
+// CHECK-LABEL: func @gather
+func.func @gather(%k: tensor<?x16x128xf16>, %t: tensor<?xi32>, %n: index) -> tensor<64x128xf16> {
+  // CHECK: gqa.gather_pages %{{.*}}[%{{.*}}] from %{{.*}} : tensor<?x16x128xf16>, tensor<?xi32> -> tensor<64x128xf16>
+  %r = gqa.gather_pages %k[%t] from %n : tensor<?x16x128xf16>, tensor<?xi32> -> tensor<64x128xf16>
+  return %r : tensor<64x128xf16>
+}

@@ -271,4 +271,14 @@ std::string checkCase(FuzzCase &fuzzCase, const Kernel &kernel, bool canChangeBa
   return "";
 }
 
+std::string compareKernels(FuzzCase &fuzzCase, const Kernel &left, const Kernel &right, Random &random) {
+  auto run = [&](const Kernel &kernel) {
+    std::vector<GuardedTensor> results = makeResults(fuzzCase.problem, random);
+    std::vector<DLTensor> views = getDLTensors(results);
+    kernel(getDLTensors(fuzzCase.arguments), views, /*numThreads=*/2);
+    return results;
+  };
+  return haveSameBits(run(left), run(right), /*batchEntry=*/-1) ? "" : "other bits";
+}
+
 } // namespace gqa

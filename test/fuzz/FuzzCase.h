@@ -33,6 +33,9 @@ using Kernel =
 /// "".
 std::string checkCase(FuzzCase &fuzzCase, const Kernel &kernel, bool canChangeBatch, Random &random);
 
+/// "" if two kernels give the same bits for a case; else what is wrong.
+std::string compareKernels(FuzzCase &fuzzCase, const Kernel &left, const Kernel &right, Random &random);
+
 } // namespace gqa
 
 #endif // GQA_TEST_FUZZ_FUZZCASE_H

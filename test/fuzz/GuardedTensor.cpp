@@ -1,5 +1,6 @@
 #include "test/fuzz/GuardedTensor.h"
 
+#include "runtime/cache/NarrowFloat.h"
 #include "tools/HalfFloat.h"
 
 #include <cstring>
@@ -108,6 +109,8 @@ void GuardedTensor::set(const PerDim &index, double value) {
   case ElementType::i1:
   case ElementType::i8:
     return store(static_cast<int8_t>(value));
+  case ElementType::f8E4M3FN:
+    return store(cache::toF8E4M3(static_cast<float>(value)));
   case ElementType::i32:
     return store(static_cast<int32_t>(value));
   case ElementType::i64:

@@ -214,6 +214,60 @@ void printOperand(std::ostringstream &text, const char *name, const Operand &ope
 
 FuzzFunction makeRandomFunction(Random &random) { return FunctionMaker(random).make(); }
 
+namespace {
+
+CacheLayout drawLayout(const AttentionProblem &problem, Random &random) {
+  CacheLayout layout;
+  auto drawType = [&] { return random.pick<CacheType>({CacheType::f32, CacheType::f16, CacheType::bf16}); };
+  layout.keyType = drawType();
+  layout.valueType = random.chance(60) ? layout.keyType : drawType();
+  layout.hasChannelScales = random.chance(20);
+  // Powers of two are what a cache has; the op takes any.
+  layout.pageSize = random.pick<int64_t>({0, 1, 2, 4, 8, 16, 16, 32, 64, 128, 256, 48, 7});
+  return layout;
+}
+
+/// Keys of a ring are those of the window before the last row.
+void makeRing(CachedFuzzFunction &function, Random &random) {
+  AttentionProblem &problem = function.dense.problem;
+  problem.causal = true;
+  problem.windowRight.reset();
+  problem.windowLeft = random.between(0, 150);
+  problem.alignment = Alignment::bottomRight;
+  problem.bias.reset();
+  problem.mask.reset();
+  problem.offset.reset();
+  // Rows that calls with more positions would need do not fit a static ring.
+  function.dense.dynamicDims.erase(Dim::m);
+  function.layout.ring = Ring{0, *problem.windowLeft + problem.getExtent(Dim::m) + random.between(0, 9)};
+}
+
+ElementType getDenseType(CacheType type) {
+  return type == CacheType::f16 ? ElementType::f16 : type == CacheType::bf16 ? ElementType::bf16 : ElementType::f32;
+}
+
+} // namespace
+
+CachedFuzzFunction makeRandomCachedFunction(Random &random) {
+  CachedFuzzFunction function;
+  function.dense = makeRandomFunction(random);
+  AttentionProblem &problem = function.dense.problem;
+  function.layout = drawLayout(problem, random);
+  auto setRows = [&](Operand &operand, Dim row, CacheType type) {
+    operand.dims.clear();
+    for (Dim dim : {Dim::b, Dim::hkv})
+      if (std::count(problem.query.dims.begin(), problem.query.dims.end(), dim) > 0)
+        operand.dims.push_back(dim);
+    operand.dims.insert(operand.dims.end(), {Dim::n, row});
+    operand.type = getDenseType(type);
+  };
+  setRows(problem.key, Dim::dqk, function.layout.keyType);
+  setRows(problem.value, Dim::dv, function.layout.valueType);
+  if (random.chance(20))
+    makeRing(function, random);
+  return function;
+}
+
 AttentionProblem makeRandomCall(const FuzzFunction &function, Random &random) {
   AttentionProblem problem = function.problem;
   std::set<Dim> fixed = {Dim::b, Dim::m, Dim::n};
@@ -228,8 +282,9 @@ AttentionProblem makeRandomCall(const FuzzFunction &function, Random &random) {
 std::string describe(const AttentionProblem &problem, const std::set<Dim> &dynamicDims) {
   std::ostringstream text;
   for (int dim = 0; dim < kNumDims; ++dim)
-    text << (dim ? " " : "") << getName(static_cast<Dim>(dim)) << "=" << problem.extents[static_cast<size_t>(dim)]
-         << (dynamicDims.count(static_cast<Dim>(dim)) ? "?" : "");
+    if (dim < static_cast<int>(Dim::page))
+      text << (dim ? " " : "") << getName(static_cast<Dim>(dim)) << "=" << problem.extents[static_cast<size_t>(dim)]
+           << (dynamicDims.count(static_cast<Dim>(dim)) ? "?" : "");
   text << " scale=" << problem.scale;
   if (problem.softcap)
     text << " softcap=" << *problem.softcap;

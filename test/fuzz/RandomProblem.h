@@ -3,6 +3,7 @@
 
 #include "test/fuzz/Random.h"
 #include "tools/AttentionProblem.h"
+#include "tools/CachedProblem.h"
 
 #include <set>
 
@@ -16,6 +17,13 @@ struct FuzzFunction {
 
 /// Draws head counts, head dims, lengths, options, layouts and element types.
 FuzzFunction makeRandomFunction(Random &random);
+
+/// A function with a twin on a KV cache: key and value are [b, hkv, n, d].
+struct CachedFuzzFunction {
+  FuzzFunction dense;
+  CacheLayout layout;
+};
+CachedFuzzFunction makeRandomCachedFunction(Random &random);
 
 /// The problem of one call.
 AttentionProblem makeRandomCall(const FuzzFunction &function, Random &random);

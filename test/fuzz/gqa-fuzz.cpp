@@ -3,6 +3,7 @@
 // A case is one call of one function. Functions and data follow from the seed and the number of the case alone, so
 // `--seed S --only CASE` repeats one.
 
+#include "test/fuzz/CachedKernel.h"
 #include "test/fuzz/FuzzCase.h"
 #include "test/fuzz/RandomProblem.h"
 #include "tools/AttentionModule.h"
@@ -36,6 +37,7 @@ struct Options {
   int64_t only = -1;
   int64_t maxFailures = 10;
   bool unfused = false;
+  bool cached = false;
   bool list = false;
   std::string targetCpu = "native";
   std::string keep;
@@ -54,9 +56,33 @@ void reportCrash(int signal) {
 struct NumberedFunction {
   int64_t number;
   FuzzFunction function;
+  std::optional<CacheLayout> layout; ///< with a twin on a KV cache
 
   std::string getName() const { return "f" + std::to_string(number); }
-  std::string print() const { return printAttentionFunction(function.problem, getName(), function.dynamicDims); }
+  std::string getCachedName() const { return "c" + std::to_string(number); }
+
+  std::string print() const {
+    std::string text = printAttentionFunction(function.problem, getName(), function.dynamicDims);
+    if (!layout)
+      return text;
+    std::set<Dim> dims = {Dim::page, layout->pageSize == 0 ? Dim::slot : Dim::block};
+    for (Dim dim : function.dynamicDims)
+      dims.insert(dim);
+    return text + printAttentionFunction(makeCachedProblem(function.problem, *layout), getCachedName(), dims);
+  }
+
+  std::string describe(const AttentionProblem &problem) const {
+    std::string text = gqa::describe(problem, function.dynamicDims);
+    if (layout) {
+      static const char *const names[] = {"f32", "f16", "bf16", "i8", "f8e4m3", "i4"};
+      text += std::string(" cache ") + names[static_cast<int>(layout->keyType)] + "/" +
+              names[static_cast<int>(layout->valueType)] + " pages of " + std::to_string(layout->pageSize) +
+              (layout->hasChannelScales ? " channel scales" : "");
+      if (layout->ring)
+        text += " ring of " + std::to_string(layout->ring->slots);
+    }
+    return text;
+  }
 };
 
 /// An artifact with contexts of 1, 2 and 5 threads.
@@ -98,7 +124,12 @@ public:
       std::vector<NumberedFunction> functions;
       for (int64_t i = function; i < std::min(function + kFunctionsPerModule, functionEnd); ++i) {
         Random random(options.seed, static_cast<uint64_t>(i));
-        functions.push_back({i, makeRandomFunction(random)});
+        if (options.cached) {
+          CachedFuzzFunction function = makeRandomCachedFunction(random);
+          functions.push_back({i, function.dense, function.layout});
+        } else {
+          functions.push_back({i, makeRandomFunction(random), std::nullopt});
+        }
       }
       if (options.list)
         std::printf("%s", printAll(functions).c_str());
@@ -158,7 +189,7 @@ private:
     // Streams of calls lie apart from those of functions.
     Random random(~options.seed, static_cast<uint64_t>(number));
     AttentionProblem problem = makeRandomCall(function.function, random);
-    std::string name = "case " + std::to_string(number) + ": " + describe(problem, function.function.dynamicDims);
+    std::string name = "case " + std::to_string(number) + ": " + function.describe(problem);
     std::snprintf(currentCase, sizeof currentCase, "seed %llu %s%s\n", static_cast<unsigned long long>(options.seed),
                   name.c_str(), options.unfused ? " unfused" : "");
     ++numCases;
@@ -166,7 +197,8 @@ private:
     try {
       FuzzCase fuzzCase = makeRandomCase(problem, random);
       bool canChangeBatch = function.function.dynamicDims.count(Dim::b) > 0;
-      error = checkCase(fuzzCase, artifact.getKernel(function.getName()), canChangeBatch, random);
+      error = function.layout ? checkCached(function, problem, fuzzCase, artifact, canChangeBatch, random)
+                              : checkCase(fuzzCase, artifact.getKernel(function.getName()), canChangeBatch, random);
     } catch (const std::exception &exception) {
       error = exception.what();
     }
@@ -174,12 +206,29 @@ private:
       fail(function, number, problem, error);
   }
 
+  /// A cache that holds the keys and values exactly gives the bits of dense tensors, whatever its pages are.
+  static std::string checkCached(const NumberedFunction &function, const AttentionProblem &problem, FuzzCase &fuzzCase,
+                                 Artifact &artifact, bool canChangeBatch, Random &random) {
+    const CacheLayout &layout = *function.layout;
+    roundToCache(fuzzCase, layout);
+    Kernel dense = artifact.getKernel(function.getName());
+    Kernel cached = makeCachedKernel(problem, layout, artifact.getKernel(function.getCachedName()), random);
+    std::string error = checkCase(fuzzCase, cached, canChangeBatch, random);
+    if (!error.empty() || layout.ring || isQuantised(layout.keyType) || isQuantised(layout.valueType))
+      return error;
+    error = compareKernels(fuzzCase, dense, cached, random);
+    return error.empty() ? "" : error + " than dense keys and values";
+  }
+
   void fail(const NumberedFunction &function, int64_t number, const AttentionProblem &problem,
             const std::string &error) {
     ++numFailures;
     std::printf("FAIL %s\n  %s\n  again: gqa-fuzz --seed %llu --only %lld%s\n", error.c_str(),
-                describe(problem, function.function.dynamicDims).c_str(), static_cast<unsigned long long>(options.seed),
-                static_cast<long long>(number), options.unfused ? " --unfused" : "");
+                function.describe(problem).c_str(), static_cast<unsigned long long>(options.seed),
+                static_cast<long long>(number),
+                options.unfused  ? " --unfused"
+                : options.cached ? " --cached"
+                                 : "");
     std::fflush(stdout);
     if (!options.keep.empty())
       writeOutput(options.keep + "/" + std::to_string(options.seed) + "-" + std::to_string(number) + ".mlir",
@@ -203,6 +252,7 @@ int main(int argc, char **argv) {
   app.add_option("--target-cpu", options.targetCpu, "CPU to compile for")->capture_default_str();
   app.add_option("--keep", options.keep, "directory for the modules of failing cases")->check(CLI::ExistingDirectory);
   app.add_flag("--unfused", options.unfused, "compile the unfused baseline");
+  app.add_flag("--cached", options.cached, "keys and values in a KV cache: in pages, quantised, in rings");
   app.add_flag("--list", options.list, "print the functions of the cases and run nothing");
   CLI11_PARSE(app, argc, argv);
 

@@ -164,3 +164,33 @@ func.func @padded(%q: tensor<8x16xf32>, %k: tensor<13x16xf32>) -> tensor<8x16xf3
     outs(%q[m, dv] : tensor<8x16xf32>)
   return %o : tensor<8x16xf32>
 }
+
+// -----
+
+// Pages of 16 tokens, blocks of 64 keys: a full block is gathered, an edge block copied page by page and padded. Ranges of
+// keys are tasks; all sequences of a range come in a row.
+#schedule = #gqa.schedule<lanes = head_dim, g = 2, m = 1, rows = 2, n = 64, split = 64, dot = false>
+// CHECK-LABEL: func @pages
+// CHECK-SAME: %[[Q:[a-z0-9]*]]: tensor<?x2x16xf32>, %[[K:[a-z0-9]*]]: tensor<?x16x16xf32>
+func.func @pages(%q: tensor<?x2x16xf32>, %k: tensor<?x16x16xf32>, %v: tensor<?x16x16xf32>, %t: tensor<?x?xi32>,
+                 %len: tensor<?xi32>, %init: tensor<?x2x16xf32>) -> tensor<?x2x16xf32> {
+  // CHECK: scf.forall (%[[RANGE:.*]], %[[B:.*]]) in
+  // CHECK: %[[TABLE:.*]] = tensor.extract_slice %{{.*}}[%[[B]], 0] [1, %{{.*}}] [1, 1] : tensor<?x?xi32> to tensor<?xi32>
+  // CHECK: scf.for
+  // CHECK: %[[PAGES:.*]] = tensor.extract_slice %[[K]][0, 0, 0]
+  // CHECK: %[[KEYS:.*]] = gqa.gather_pages %[[PAGES]][%[[TABLE]]] from %{{.*}} -> tensor<64x16xf32>
+  // CHECK: gqa.online_attention
+  // CHECK: key(%[[KEYS]][n, dqk]
+  // CHECK: scf.for
+  // CHECK: scf.for %[[ROW:.*]] = %{{.*}} to %{{.*}} step %c16
+  // CHECK: arith.minui
+  // CHECK: tensor.extract %[[TABLE]]
+  // CHECK: arith.maxsi
+  // CHECK: tensor.extract_slice %[[K]][%{{.*}}, %{{.*}}, 0] [1, %{{.*}}, 16]
+  // CHECK: tensor.insert_slice {{.*}}[%[[ROW]], 0] [16, 16]
+  %o = gqa.attention scale 0.25 schedule(#schedule)
+    query(%q[b, g, dqk] : tensor<?x2x16xf32>) key(%k[page, slot, dqk] : tensor<?x16x16xf32>)
+    value(%v[page, slot, dv] : tensor<?x16x16xf32>) kv_len(%len[b] : tensor<?xi32>)
+    block_table(%t[b, block] : tensor<?x?xi32>) outs(%init[b, g, dv] : tensor<?x2x16xf32>)
+  return %o : tensor<?x2x16xf32>
+}
