@@ -50,7 +50,13 @@ struct Decomposer {
     MappedTensor weights{buildWeights(builder, loc, scores, safeMax), scores.map};
     MappedTensor rescale{buildWeights(builder, loc, max, safeMax), max.map};
 
-    Value newSum = buildAccumulate(builder, loc, weights, {buildProduct(sum, rescale), sum.map});
+    // A product that is added to would be one rounding or two, as LLVM likes: here it is one.
+    Value zeros = buildEmptyF32(builder, loc, sum.map, sum, 0.0);
+    MappedTensor blockSum{buildAccumulate(builder, loc, weights, {zeros, sum.map}), sum.map};
+    Value newSum =
+        buildGeneric(builder, loc, {rescale, blockSum}, sum, [](OpBuilder &b, Location l, ValueRange args) -> Value {
+          return math::FmaOp::create(b, l, args[2], args[0], args[1]);
+        });
     if (std::optional<MappedTensor> scale = operand(op.getValueScaleMutable()))
       weights = {buildProduct(weights, *scale), weights.map};
     Value newAcc = buildWeightedValues(weights, {buildProduct(acc, rescale), acc.map});

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iomanip>
 #include <limits>
 #include <sstream>
 
@@ -278,7 +279,19 @@ std::string compareKernels(FuzzCase &fuzzCase, const Kernel &left, const Kernel 
     kernel(getDLTensors(fuzzCase.arguments), views, /*numThreads=*/2);
     return results;
   };
-  return haveSameBits(run(left), run(right), /*batchEntry=*/-1) ? "" : "other bits";
+  std::vector<GuardedTensor> leftResults = run(left), rightResults = run(right);
+  std::string difference;
+  for (size_t i = 0; i < leftResults.size(); ++i)
+    leftResults[i].forEach([&](const PerDim &index) {
+      if (!difference.empty() || leftResults[i].getBits(index) == rightResults[i].getBits(index))
+        return;
+      std::ostringstream text;
+      text << std::setprecision(9) << "other bits: result " << i << ", " << printRow(index)
+           << " dv=" << at(index, Dim::dv) << " is " << rightResults[i].get(index) << ", not "
+           << leftResults[i].get(index);
+      difference = text.str();
+    });
+  return difference;
 }
 
 } // namespace gqa

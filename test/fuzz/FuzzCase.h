@@ -33,7 +33,7 @@ using Kernel =
 /// "".
 std::string checkCase(FuzzCase &fuzzCase, const Kernel &kernel, bool canChangeBatch, Random &random);
 
-/// "" if two kernels give the same bits for a case; else what is wrong.
+/// "" if two kernels give the same bits for a case; else where `right` differs from `left`.
 std::string compareKernels(FuzzCase &fuzzCase, const Kernel &left, const Kernel &right, Random &random);
 
 } // namespace gqa

@@ -216,8 +216,7 @@ private:
     std::string error = checkCase(fuzzCase, cached, canChangeBatch, random);
     if (!error.empty() || layout.ring || isQuantised(layout.keyType) || isQuantised(layout.valueType))
       return error;
-    error = compareKernels(fuzzCase, dense, cached, random);
-    return error.empty() ? "" : error + " than dense keys and values";
+    return compareKernels(fuzzCase, dense, cached, random);
   }
 
   void fail(const NumberedFunction &function, int64_t number, const AttentionProblem &problem,
