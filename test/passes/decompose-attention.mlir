@@ -47,8 +47,9 @@ func.func @rows_in_lanes(%q: tensor<8x16xf16>, %k: tensor<?x8x16xf16>, %acc0: te
     // CHECK: math.exp2
 
     // sum' = r * sum + sum_n p; acc' = r * acc + sum_n p * value.
-    // CHECK: %[[OLD_SUM:.*]] = linalg.generic {{.*}} ins(%[[R]] : tensor<8xf32>) outs(%[[SUM]] : tensor<8xf32>)
-    // CHECK: %[[NEW_SUM:.*]] = linalg.generic {{.*}} ins(%[[P]] : tensor<8x8xf32>) outs(%[[OLD_SUM]] : tensor<8xf32>)
+    // CHECK: %[[BLOCK_SUM:.*]] = linalg.generic {{.*}} ins(%[[P]] : tensor<8x8xf32>)
+    // CHECK: %[[NEW_SUM:.*]] = linalg.generic {{.*}} ins(%[[R]], %[[BLOCK_SUM]] : tensor<8xf32>, tensor<8xf32>) outs(%[[SUM]] : tensor<8xf32>)
+    // CHECK: math.fma
     // CHECK: %[[OLD_ACC:.*]] = linalg.generic {{.*}} ins(%[[R]] : tensor<8xf32>) outs(%[[ACC]] : tensor<16x8xf32>)
     // CHECK: %[[NEW_ACC:.*]] = linalg.generic {indexing_maps = [#[[VALUE]], #[[QUERY]], #[[SCORE]]]
     // CHECK-SAME: ins(%[[KEYS]], %[[P]] : {{.*}}) outs(%[[OLD_ACC]] : tensor<16x8xf32>)
@@ -128,4 +129,25 @@ func.func @pairs(%q: tensor<16x16xbf16>, %k: tensor<8x16xbf16>, %v: tensor<8x16x
     query(%q[m, dqk] : tensor<16x16xbf16>) key(%k[n, dqk] : tensor<8x16xbf16>) value(%v[n, dv] : tensor<8x16xbf16>)
     outs(%acc[dv, m] : tensor<16x16xf32>, %max[m] : tensor<16xf32>, %sum[m] : tensor<16xf32>)
   return %x, %y, %z : tensor<16x16xf32>, tensor<16xf32>, tensor<16xf32>
+}
+
+// Keys in pages of 16 are read in place, a page at a time: the scores of all 64 come before the softmax, the values of
+// each page after it.
+// CHECK-LABEL: func @pages
+// CHECK-SAME: %[[K:[a-z0-9]*]]: tensor<?x16x32xf16>, %[[T:[a-z0-9]*]]: tensor<?xi32>
+// CHECK: scf.for %[[AT:.*]] = %c0{{.*}} to %c64{{.*}} step %c16
+// CHECK: tensor.extract %[[T]]
+// CHECK: %[[PAGE:.*]] = tensor.extract_slice %[[K]][%{{.*}}, %{{.*}}, 0] [1, 16, 32]
+// CHECK: tensor.insert_slice %{{.*}} into %{{.*}}[0, %[[AT]]] [4, 16]
+// CHECK: math.exp2
+// CHECK: scf.for %[[AT2:.*]] = %c0{{.*}} to %c64{{.*}} step %c16
+// CHECK: tensor.extract_slice %{{.*}}[0, %[[AT2]]] [4, 16]
+// CHECK-NOT: gqa.gather_pages
+func.func @pages(%q: tensor<4x32xf16>, %k: tensor<?x16x32xf16>, %t: tensor<?xi32>, %start: index,
+                 %acc: tensor<4x32xf32>, %max: tensor<4xf32>, %sum: tensor<4xf32>) -> tensor<4x32xf32> {
+  %keys = gqa.gather_pages %k[%t] from %start : tensor<?x16x32xf16>, tensor<?xi32> -> tensor<64x32xf16>
+  %r:3 = gqa.online_attention scale 1.0
+    query(%q[m, dqk] : tensor<4x32xf16>) key(%keys[n, dqk] : tensor<64x32xf16>) value(%keys[n, dv] : tensor<64x32xf16>)
+    outs(%acc[m, dv] : tensor<4x32xf32>, %max[m] : tensor<4xf32>, %sum[m] : tensor<4xf32>)
+  return %r#0 : tensor<4x32xf32>
 }
