@@ -83,6 +83,15 @@ typedef struct gqa_cache_config {
 /* Creates a cache. All its memory for keys and values is taken now, from the context's allocator, which must stay
  * usable until the cache is destroyed; the context itself may go. */
 GQA_API gqa_status gqa_cache_create(gqa_context *context, const gqa_cache_config *config, gqa_cache **cache);
+/* The same in the memory of `device`: {kDLCPU, 0}, or {kDLCUDA, number}, through the driver, for capability 8.0 and later.
+ *
+ * On a device, tensors that are appended or rotated are there, too; views hold device addresses; tables, positions and
+ * what is read are on the host. Append and rotate start kernels on the context's stream and return. Pages are shared,
+ * copied and given back in the order of the calls, so calls that write must be ordered on the device as on the host: on
+ * one stream, or by events. Read, save and load wait for the stream. When a function fails with GQA_DEVICE_ERROR in a
+ * ring, what it was about to overwrite may be lost. */
+GQA_API gqa_status gqa_cache_create_on(gqa_context *context, const gqa_cache_config *config, DLDevice device,
+                                       gqa_cache **cache);
 GQA_API void gqa_cache_destroy(gqa_cache *cache); /* NULL is allowed */
 
 /* Bytes that the cache has taken from the allocator. */

@@ -36,11 +36,17 @@ void BlockArena::decode(const Row &row, float *values) const {
   decodeRow(shape.type, getRow(row), shape.dim, channels, scales ? *getScale(row) : 1.0f, values);
 }
 
-void BlockArena::copyBlock(int32_t from, int32_t to) {
-  size_t blockRows = static_cast<size_t>(shape.heads * shape.blockTokens);
-  std::memcpy(getRow({to, 0, 0}), getRow({from, 0, 0}), blockRows * static_cast<size_t>(rowBytes));
+void BlockArena::copyBlock(int32_t from, int32_t to, BlockDevice *device) {
+  auto copy = [&](void *target, const void *source, int64_t bytes) {
+    if (device)
+      device->copy(target, source, bytes);
+    else
+      std::memcpy(target, source, static_cast<size_t>(bytes));
+  };
+  int64_t blockRows = shape.heads * shape.blockTokens;
+  copy(getRow({to, 0, 0}), getRow({from, 0, 0}), blockRows * rowBytes);
   if (scales)
-    std::memcpy(getScale({to, 0, 0}), getScale({from, 0, 0}), blockRows * sizeof(float));
+    copy(getScale({to, 0, 0}), getScale({from, 0, 0}), blockRows * static_cast<int64_t>(sizeof(float)));
 }
 
 int64_t BlockArena::getBytes() const {

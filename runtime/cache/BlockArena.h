@@ -1,6 +1,7 @@
 #ifndef GQA_RUNTIME_CACHE_BLOCKARENA_H
 #define GQA_RUNTIME_CACHE_BLOCKARENA_H
 
+#include "runtime/cache/BlockDevice.h"
 #include "runtime/cache/CacheConfig.h"
 
 #include <memory>
@@ -31,7 +32,8 @@ public:
 
   void encode(const Row &row, const float *values);
   void decode(const Row &row, float *values) const;
-  void copyBlock(int32_t from, int32_t to);
+  /// `device`: where the blocks are, if not in the host's memory; then it may throw gqa::Failure.
+  void copyBlock(int32_t from, int32_t to, BlockDevice *device = nullptr);
 
   uint8_t *getRow(const Row &row) { return rows.get() + getIndex(row) * rowBytes; }
   const uint8_t *getRow(const Row &row) const { return rows.get() + getIndex(row) * rowBytes; }
@@ -43,7 +45,7 @@ public:
   int64_t getRowBytes() const { return rowBytes; }
   void *getRows() const { return rows.get(); }
   float *getScales() const { return reinterpret_cast<float *>(scales.get()); }
-  const float *getChannelScales() const { return channelScales; }
+  const float *getHostChannelScales() const { return channelScales; } ///< on the host, wherever the blocks are
 
   /// Bytes taken from the allocator.
   int64_t getBytes() const;

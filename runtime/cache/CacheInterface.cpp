@@ -1,20 +1,30 @@
 // The C interface of the KV cache.
 
 #include "runtime/Context.h"
+#include "runtime/cache/HostBlocks.h"
 #include "runtime/cache/KVCache.h"
 #include "runtime/cache/RotaryArgument.h"
 #include "runtime/cache/RowCodec.h"
 #include "runtime/cache/SequenceFile.h"
 #include "runtime/cache/TensorArgument.h"
+#include "runtime/cuda/CacheDevice.h"
 #include "runtime/gqa_cache.h"
 
 #include <algorithm>
+#include <optional>
 
 /// The state behind a gqa_cache.
 struct gqa_cache {
   gqa_cache(gqa::cache::CacheConfig config, const gqa::cache::Allocator &allocator)
       : cache(std::move(config), allocator) {}
+  gqa_cache(gqa::cache::CacheConfig config, std::unique_ptr<gqa::cuda::CacheDevice> place)
+      : device(std::move(place)), cache(std::move(config), device->getAllocator()) {
+    device->setLayers(cache);
+  }
 
+  DLDevice getDevice() const { return device ? device->getDevice() : DLDevice{kDLCPU, 0}; }
+
+  std::unique_ptr<gqa::cuda::CacheDevice> device; ///< null: in the host's memory
   gqa::cache::KVCache cache;
 };
 
@@ -83,13 +93,29 @@ int64_t sum(const int64_t *counts, int32_t size) {
   return total;
 }
 
-void append(KVCache &cache, int32_t layer, const gqa_sequence *sequences, const int64_t *counts, int32_t numSequences,
-            const DLTensor *keys, const DLTensor *values) {
-  const LayerConfig &config = cache.getLayer(layer).getConfig();
+/// The device of a cache, for one call, on the context's stream; null if the cache is in the host's memory.
+class DeviceWork {
+public:
+  DeviceWork(const gqa_context &context, const gqa_cache &cache) {
+    if (cache.device)
+      work.emplace(*cache.device, static_cast<cuda::StreamHandle>(context.stream));
+  }
+  BlockDevice *get() { return work ? &*work : nullptr; }
+
+private:
+  std::optional<cuda::CacheDevice::Work> work;
+};
+
+void append(const gqa_context &context, gqa_cache &owner, int32_t layer, const gqa_sequence *sequences,
+            const int64_t *counts, int32_t numSequences, const DLTensor *keys, const DLTensor *values) {
+  const LayerConfig &config = owner.cache.getLayer(layer).getConfig();
   int64_t tokens = sum(counts, numSequences);
-  TensorArgument keyRows(keys, "keys", {tokens, config.numKvHeads, config.keyDim}, /*allowsHalf=*/true);
-  TensorArgument valueRows(values, "values", {tokens, config.numKvHeads, config.valueDim}, /*allowsHalf=*/true);
-  cache.append(layer, sequences, counts, numSequences, keyRows.getRows(), valueRows.getRows());
+  TensorArgument keyRows(keys, "keys", {tokens, config.numKvHeads, config.keyDim}, /*allowsHalf=*/true,
+                         owner.getDevice());
+  TensorArgument valueRows(values, "values", {tokens, config.numKvHeads, config.valueDim}, /*allowsHalf=*/true,
+                           owner.getDevice());
+  DeviceWork device(context, owner);
+  owner.cache.append(layer, sequences, counts, numSequences, keyRows.getRows(), valueRows.getRows(), device.get());
 }
 
 void rotate(const LayerStore &layer, const int64_t *positions, const TensorArgument &rows) {
@@ -128,11 +154,20 @@ struct ReadTarget {
                                        std::to_string(state.oldest));
   }
 
-  void read() const {
+  void read(BlockDevice *device) const {
+    if (!device)
+      return readFrom(arena);
+    HostBlocks blocks(arena, state, layer.getSlots().getUsedBlocks(state.length));
+    blocks.download(*device);
+    readFrom(blocks);
+  }
+
+  template <typename Blocks> void readFrom(Blocks &blocks) const {
     auto *data = reinterpret_cast<float *>(rows.data);
     for (int64_t token = 0; token < rows.shape[0]; ++token)
       for (int64_t head = 0; head < rows.shape[1]; ++head)
-        arena.decode(layer.locate(state, begin + token, head), data + token * rows.strides[0] + head * rows.strides[1]);
+        blocks.decode(layer.locate(state, begin + token, head),
+                      data + token * rows.strides[0] + head * rows.strides[1]);
   }
 
   const LayerStore &layer;
@@ -142,7 +177,9 @@ struct ReadTarget {
   TensorArgument rows;
 };
 
-void read(const KVCache &cache, gqa_sequence sequence, int32_t layer, int64_t begin, DLTensor *keys, DLTensor *values) {
+void read(const gqa_context &context, const gqa_cache &owner, gqa_sequence sequence, int32_t layer, int64_t begin,
+          DLTensor *keys, DLTensor *values) {
+  const KVCache &cache = owner.cache;
   const LayerState &state = cache.getState(sequence, layer);
   const LayerStore &store = cache.getLayer(layer);
   std::vector<ReadTarget> targets; // all are checked before the first is written
@@ -150,8 +187,9 @@ void read(const KVCache &cache, gqa_sequence sequence, int32_t layer, int64_t be
     targets.emplace_back(keys, "keys", store, store.getKeys(), state, begin);
   if (values)
     targets.emplace_back(values, "values", store, store.getValues(), state, begin);
+  DeviceWork device(context, owner);
   for (const ReadTarget &target : targets)
-    target.read();
+    target.read(device.get());
 }
 
 gqa_cache_pages describePages(const BlockArena &arena) {
@@ -168,14 +206,17 @@ gqa_cache_pages describePages(const BlockArena &arena) {
     pages.scale_head_stride = shape.blockTokens;
     pages.scale_page_stride = shape.heads * shape.blockTokens;
   }
-  pages.channel_scales = arena.getChannelScales();
+  pages.channel_scales = arena.getHostChannelScales();
   return pages;
 }
 
-gqa_cache_view describeLayer(const LayerStore &layer) {
+gqa_cache_view describeLayer(const gqa_cache &owner, int32_t index) {
+  const LayerStore &layer = owner.cache.getLayer(index);
   gqa_cache_view view = {};
   view.keys = describePages(layer.getKeys());
   view.values = describePages(layer.getValues());
+  if (owner.device)
+    view.keys.channel_scales = owner.device->getChannelScales(layer);
   view.num_pages = layer.getPool().getNumBlocks();
   view.num_kv_heads = layer.getConfig().numKvHeads;
   view.page_size = layer.getSlots().blockTokens;
@@ -232,6 +273,26 @@ GQA_API gqa_status gqa_cache_create(gqa_context *context, const gqa_cache_config
     *cache = nullptr;
     requireList("layers", config->layers, config->num_layers);
     *cache = new gqa_cache(gqa::cache::makeConfig(*config), gqa::cache::getAllocator(*context));
+  });
+}
+
+GQA_API gqa_status gqa_cache_create_on(gqa_context *context, const gqa_cache_config *config, DLDevice device,
+                                       gqa_cache **cache) {
+  if (!context)
+    return GQA_INVALID_ARGUMENT;
+  if (device.device_type == kDLCPU)
+    return gqa_cache_create(context, config, cache);
+  return context->guard([&] {
+    require("config and cache", config, cache);
+    *cache = nullptr;
+    requireList("layers", config->layers, config->num_layers);
+    if (device.device_type != kDLCUDA)
+      gqa::fail(GQA_INVALID_ARGUMENT, "a cache must be in CPU memory (device type " + std::to_string(kDLCPU) +
+                                          ") or on a CUDA device (" + std::to_string(kDLCUDA) + "), got device type " +
+                                          std::to_string(device.device_type));
+    gqa::cache::CacheConfig made = gqa::cache::makeConfig(*config);
+    auto place = std::make_unique<gqa::cuda::CacheDevice>(context->getDevice(device.device_id));
+    *cache = new gqa_cache(std::move(made), std::move(place));
   });
 }
 
@@ -294,7 +355,8 @@ GQA_API gqa_status gqa_cache_reserve(gqa_context *context, gqa_cache *cache, con
     require("cache", cache);
     requireList("sequences", sequences, num_sequences);
     requireList("counts", counts, num_sequences);
-    cache->cache.reserve(sequences, counts, num_sequences);
+    gqa::cache::DeviceWork device(*context, *cache);
+    cache->cache.reserve(sequences, counts, num_sequences, device.get());
   });
 }
 
@@ -307,7 +369,7 @@ GQA_API gqa_status gqa_cache_append(gqa_context *context, gqa_cache *cache, int3
     require("cache", cache);
     requireList("sequences", sequences, num_sequences);
     requireList("counts", counts, num_sequences);
-    gqa::cache::append(cache->cache, layer, sequences, counts, num_sequences, keys, values);
+    gqa::cache::append(*context, *cache, layer, sequences, counts, num_sequences, keys, values);
   });
 }
 
@@ -318,10 +380,15 @@ GQA_API gqa_status gqa_cache_rotate(gqa_context *context, const gqa_cache *cache
   return context->guard([&] {
     require("cache", cache);
     const gqa::cache::LayerStore &store = cache->cache.getLayer(layer);
-    gqa::cache::TensorArgument argument(rows, "rows", {-1, -1, store.getConfig().keyDim}, /*allowsHalf=*/true);
+    gqa::cache::TensorArgument argument(rows, "rows", {-1, -1, store.getConfig().keyDim}, /*allowsHalf=*/true,
+                                        cache->getDevice());
     if (argument.shape[0] > 0)
       require("positions", positions);
-    gqa::cache::rotate(store, positions, argument);
+    if (cache->device)
+      cache->device->rotate(static_cast<gqa::cuda::StreamHandle>(context->stream), store, positions, argument.getRows(),
+                            argument.shape[0], argument.shape[1]);
+    else
+      gqa::cache::rotate(store, positions, argument);
   });
 }
 
@@ -331,7 +398,7 @@ GQA_API gqa_status gqa_cache_read(gqa_context *context, const gqa_cache *cache, 
     return GQA_INVALID_ARGUMENT;
   return context->guard([&] {
     require("cache", cache);
-    gqa::cache::read(cache->cache, sequence, layer, begin, keys, values);
+    gqa::cache::read(*context, *cache, sequence, layer, begin, keys, values);
   });
 }
 
@@ -341,7 +408,8 @@ GQA_API gqa_status gqa_cache_save(gqa_context *context, const gqa_cache *cache, 
     return GQA_INVALID_ARGUMENT;
   return context->guard([&] {
     require("cache and path", cache, path);
-    gqa::cache::saveSequence(cache->cache, sequence, path);
+    gqa::cache::DeviceWork device(*context, *cache);
+    gqa::cache::saveSequence(cache->cache, sequence, path, device.get());
   });
 }
 
@@ -350,7 +418,8 @@ GQA_API gqa_status gqa_cache_load(gqa_context *context, gqa_cache *cache, const 
     return GQA_INVALID_ARGUMENT;
   return context->guard([&] {
     require("cache, path and sequence", cache, path, sequence);
-    *sequence = gqa::cache::loadSequence(cache->cache, path);
+    gqa::cache::DeviceWork device(*context, *cache);
+    *sequence = gqa::cache::loadSequence(cache->cache, path, device.get());
   });
 }
 
@@ -360,7 +429,7 @@ GQA_API gqa_status gqa_cache_get_view(gqa_context *context, const gqa_cache *cac
     return GQA_INVALID_ARGUMENT;
   return context->guard([&] {
     require("cache and view", cache, view);
-    *view = gqa::cache::describeLayer(cache->cache.getLayer(layer));
+    *view = gqa::cache::describeLayer(*cache, layer);
   });
 }
 

@@ -1,7 +1,7 @@
 #ifndef GQA_RUNTIME_CACHE_ELEMENTTYPE_H
 #define GQA_RUNTIME_CACHE_ELEMENTTYPE_H
 
-#include <cstdint>
+#include <stdint.h> // device code has no C++ library
 
 namespace gqa::cache {
 

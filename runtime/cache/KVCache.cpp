@@ -102,7 +102,7 @@ std::vector<Growth> KVCache::makeGrowths(int64_t layer, const SequenceId *ids, c
   return growths;
 }
 
-void KVCache::reserve(const SequenceId *ids, const int64_t *counts, int64_t numSequences) {
+void KVCache::reserve(const SequenceId *ids, const int64_t *counts, int64_t numSequences, BlockDevice *device) {
   std::vector<std::vector<Growth>> growths;
   std::vector<std::vector<size_t>> sizes; // of the tables before
   for (int64_t layer = 0; layer < getNumLayers(); ++layer) {
@@ -114,7 +114,7 @@ void KVCache::reserve(const SequenceId *ids, const int64_t *counts, int64_t numS
   size_t done = 0;
   try {
     for (; done < layers.size(); ++done)
-      layers[done]->reserve(growths[done]);
+      layers[done]->reserve(growths[done], device);
   } catch (...) {
     for (size_t layer = 0; layer < done; ++layer)
       for (size_t i = 0; i < growths[layer].size(); ++i)
@@ -124,9 +124,9 @@ void KVCache::reserve(const SequenceId *ids, const int64_t *counts, int64_t numS
 }
 
 void KVCache::append(int64_t layer, const SequenceId *ids, const int64_t *counts, int64_t numSequences,
-                     const TokenRows &keys, const TokenRows &values) {
+                     const TokenRows &keys, const TokenRows &values, BlockDevice *device) {
   LayerStore &store = getLayer(layer);
-  store.append(makeGrowths(layer, ids, counts, numSequences), keys, values);
+  store.append(makeGrowths(layer, ids, counts, numSequences), keys, values, device);
 }
 
 SequenceStates KVCache::allocateStates(const std::vector<int64_t> &lengths) {

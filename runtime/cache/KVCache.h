@@ -7,7 +7,8 @@ namespace gqa::cache {
 
 /// The keys and values of many sequences in many layers.
 ///
-/// Functions throw gqa::Failure or std::bad_alloc, and then nothing that was stored has changed.
+/// Functions throw gqa::Failure or std::bad_alloc, and then nothing that was stored has changed. If the allocator gives
+/// memory of a device, functions that touch blocks are given that `device`.
 ///
 /// Threads: functions may be called from any thread at once, except that a function that changes a sequence (append,
 /// reserve, truncate, remove) must be the only one that uses this sequence. Reading a sequence's blocks, forking it and
@@ -30,13 +31,13 @@ public:
 
   /// Makes sure that appending up to counts[i] tokens to ids[i] in each layer does not run out of memory, as long as
   /// the sequence is not forked or truncated in between.
-  void reserve(const SequenceId *ids, const int64_t *counts, int64_t numSequences);
+  void reserve(const SequenceId *ids, const int64_t *counts, int64_t numSequences, BlockDevice *device = nullptr);
 
   /// Appends counts[i] tokens to sequence ids[i] in one layer, for each i; all of them, or none. `keys` and `values`
   /// hold the tokens of the first sequence, then those of the second, and so on. Keys are rotated to their position in
   /// the sequence if the layer says so.
   void append(int64_t layer, const SequenceId *ids, const int64_t *counts, int64_t numSequences, const TokenRows &keys,
-              const TokenRows &values);
+              const TokenRows &values, BlockDevice *device = nullptr);
 
   int64_t getNumLayers() const { return static_cast<int64_t>(layers.size()); }
   const CacheConfig &getConfig() const { return config; }

@@ -79,6 +79,17 @@ std::vector<LayerStore::Claim> LayerStore::plan(const std::vector<Growth> &growt
   return claims;
 }
 
+/// Nothing refers to the copies yet, so that it may fail.
+void LayerStore::copyShared(const std::vector<Claim> &claims, const std::vector<int32_t> &blocks, BlockDevice *device) {
+  for (size_t i = 0; i < claims.size(); ++i) {
+    const std::vector<int32_t> &table = claims[i].state->table;
+    if (claims[i].index >= table.size())
+      continue;
+    for (BlockArena *arena : {&keys, &values})
+      arena->copyBlock(table[claims[i].index], blocks[i], device);
+  }
+}
+
 void LayerStore::fulfil(const std::vector<Claim> &claims, const std::vector<int32_t> &blocks) noexcept {
   for (size_t i = 0; i < claims.size(); ++i) {
     std::vector<int32_t> &table = claims[i].state->table;
@@ -87,14 +98,12 @@ void LayerStore::fulfil(const std::vector<Claim> &claims, const std::vector<int3
       continue;
     }
     int32_t &entry = table[claims[i].index];
-    keys.copyBlock(entry, blocks[i]);
-    values.copyBlock(entry, blocks[i]);
     pool.release(entry);
     entry = blocks[i];
   }
 }
 
-void LayerStore::reserve(const std::vector<Growth> &growths) {
+void LayerStore::reserve(const std::vector<Growth> &growths, BlockDevice *device) {
   std::vector<Claim> claims = plan(growths);
   if (claims.empty())
     return;
@@ -108,6 +117,13 @@ void LayerStore::reserve(const std::vector<Growth> &growths) {
     fail(GQA_OUT_OF_MEMORY, name + ": " + std::to_string(blocks.size()) + " blocks are needed, but " +
                                 std::to_string(pool.getNumFree()) + " of " + std::to_string(pool.getNumBlocks()) +
                                 " are free");
+  try {
+    copyShared(claims, blocks, device);
+  } catch (...) {
+    for (int32_t block : blocks)
+      pool.release(block);
+    throw;
+  }
   fulfil(claims, blocks);
 }
 
@@ -148,24 +164,69 @@ void LayerStore::write(const LayerState &state, int64_t position, const TokenRow
   }
 }
 
-void LayerStore::append(const std::vector<Growth> &growths, const TokenRows &keyRows, const TokenRows &valueRows) {
-  std::vector<float> turns(static_cast<size_t>(config.rotary.dim));
-  std::vector<float> scratch(static_cast<size_t>(std::max(config.keyDim, config.valueDim)));
-  reserve(growths);
+struct LayerStore::Scratch {
+  explicit Scratch(const LayerConfig &config)
+      : turns(static_cast<size_t>(config.rotary.dim)),
+        row(static_cast<size_t>(std::max(config.keyDim, config.valueDim))) {}
+  std::vector<float> turns, row;
+};
+
+void LayerStore::appendOnHost(const Growth &growth, int64_t first, const TokenRows &keyRows, const TokenRows &valueRows,
+                              Scratch &scratch) {
+  const LayerState &state = *growth.state;
+  int64_t begin = state.length, end = begin + growth.count;
+  for (int64_t position = begin; position < end; ++position) {
+    position = slots.getFirstKept(position, end);
+    if (rotary.isActive())
+      rotary.computeTurns(position, scratch.turns.data());
+    int64_t token = first + position - begin;
+    write(state, position, keyRows, token, /*isKey=*/true, scratch.turns.data(), scratch.row.data());
+    write(state, position, valueRows, token, /*isKey=*/false, scratch.turns.data(), scratch.row.data());
+  }
+}
+
+/// The rows that appendOnHost() writes, as runs.
+void LayerStore::addRuns(const Growth &growth, int64_t first, std::vector<RowRun> &runs) const {
+  const LayerState &state = *growth.state;
+  int64_t begin = state.length, end = begin + growth.count;
+  for (int64_t position = begin; position < end; ++position) {
+    position = slots.getFirstKept(position, end);
+    BlockArena::Row row = locate(state, position, /*head=*/0);
+    RowRun next = {position, static_cast<int32_t>(first + position - begin), 1, row.block,
+                   static_cast<int32_t>(row.token)};
+    if (!runs.empty()) {
+      RowRun &last = runs.back();
+      if (last.block == next.block && last.slot + last.count == next.slot && last.token + last.count == next.token &&
+          last.position + last.count == next.position) {
+        ++last.count;
+        continue;
+      }
+    }
+    runs.push_back(next);
+  }
+}
+
+void LayerStore::append(const std::vector<Growth> &growths, const TokenRows &keyRows, const TokenRows &valueRows,
+                        BlockDevice *device) {
+  Scratch scratch(config);
+  reserve(growths, device);
+  std::vector<RowRun> runs;
   int64_t first = 0; // the sequence's first token in the rows
   for (const Growth &growth : growths) {
-    LayerState &state = *growth.state;
-    int64_t begin = state.length, end = begin + growth.count;
-    for (int64_t position = begin; position < end; ++position) {
-      position = slots.getFirstKept(position, end);
-      if (rotary.isActive())
-        rotary.computeTurns(position, turns.data());
-      int64_t token = first + position - begin;
-      write(state, position, keyRows, token, /*isKey=*/true, turns.data(), scratch.data());
-      write(state, position, valueRows, token, /*isKey=*/false, turns.data(), scratch.data());
-    }
-    adopt(state, end, std::max(state.oldest, slots.getOldest(end)));
+    if (device)
+      addRuns(growth, first, runs);
+    else
+      appendOnHost(growth, first, keyRows, valueRows, scratch);
     first += growth.count;
+  }
+  if (device && !runs.empty()) {
+    device->append(*this, keys, runs, keyRows);
+    device->append(*this, values, runs, valueRows);
+  }
+  for (const Growth &growth : growths) {
+    LayerState &state = *growth.state;
+    int64_t end = state.length + growth.count;
+    adopt(state, end, std::max(state.oldest, slots.getOldest(end)));
   }
 }
 

@@ -2,6 +2,7 @@
 #define GQA_RUNTIME_CACHE_LAYERSTORE_H
 
 #include "runtime/cache/BlockArena.h"
+#include "runtime/cache/BlockDevice.h"
 #include "runtime/cache/BlockPool.h"
 
 #include <vector>
@@ -40,12 +41,13 @@ public:
   LayerStore(std::string name, const LayerConfig &config, const CacheConfig &cache, const Allocator &allocator);
 
   /// Gives each state blocks of its own for its next tokens. If memory is out, throws (gqa::Failure, std::bad_alloc)
-  /// and nothing has changed.
-  void reserve(const std::vector<Growth> &growths);
+  /// and nothing has changed. `device`: where the blocks are, if not in the host's memory.
+  void reserve(const std::vector<Growth> &growths, BlockDevice *device = nullptr);
 
   /// Appends the tokens of `growths`, one after another in `keys` and `values`. If memory is out, throws and nothing
-  /// has changed.
-  void append(const std::vector<Growth> &growths, const TokenRows &keys, const TokenRows &values);
+  /// has changed. `device`: where the blocks, `keys` and `values` are, if not in the host's memory.
+  void append(const std::vector<Growth> &growths, const TokenRows &keys, const TokenRows &values,
+              BlockDevice *device = nullptr);
 
   bool canTruncate(const LayerState &state, int64_t length) const { return slots.canTruncate(length, state.oldest); }
 
@@ -81,7 +83,13 @@ private:
   struct Claim;
   void checkFits(const LayerState &state, int64_t count) const;
   std::vector<Claim> plan(const std::vector<Growth> &growths) const;
+  void copyShared(const std::vector<Claim> &claims, const std::vector<int32_t> &blocks, BlockDevice *device);
   void fulfil(const std::vector<Claim> &claims, const std::vector<int32_t> &blocks) noexcept;
+  /// Memory for the turns and elements of a row.
+  struct Scratch;
+  void appendOnHost(const Growth &growth, int64_t first, const TokenRows &keys, const TokenRows &values,
+                    Scratch &scratch);
+  void addRuns(const Growth &growth, int64_t first, std::vector<RowRun> &runs) const;
   void write(const LayerState &state, int64_t position, const TokenRows &source, int64_t token, bool isKey,
              const float *turns, float *scratch);
 

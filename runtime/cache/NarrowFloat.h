@@ -1,22 +1,21 @@
 #ifndef GQA_RUNTIME_CACHE_NARROWFLOAT_H
 #define GQA_RUNTIME_CACHE_NARROWFLOAT_H
 
-#include <cstdint>
-#include <cstring>
+#include <stdint.h>
 
 /// Conversions between f32 and narrower floats, rounding to nearest, ties to even. They choose instead of branching, so
-/// that loops over them become vector code.
+/// that loops over them become vector code. Device code includes this, and has no C++ library.
 namespace gqa::cache {
 
 inline uint32_t getFloatBits(float value) {
   uint32_t bits;
-  std::memcpy(&bits, &value, sizeof(bits));
+  __builtin_memcpy(&bits, &value, sizeof(bits));
   return bits;
 }
 
 inline float makeFloat(uint32_t bits) {
   float value;
-  std::memcpy(&value, &bits, sizeof(value));
+  __builtin_memcpy(&value, &bits, sizeof(value));
   return value;
 }
 

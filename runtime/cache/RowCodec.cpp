@@ -2,6 +2,7 @@
 
 #include "runtime/cache/NarrowFloat.h"
 
+#include <cstring>
 #include <limits>
 
 namespace gqa::cache {

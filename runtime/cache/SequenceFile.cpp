@@ -2,6 +2,7 @@
 
 #include "runtime/AtomicFile.h"
 #include "runtime/Context.h"
+#include "runtime/cache/HostBlocks.h"
 
 #include <array>
 #include <cerrno>
@@ -118,6 +119,21 @@ void forEachPiece(const LayerStore &layer, const LayerState &state, int64_t posi
   for (int64_t head = 0; head < arena.getShape().heads; ++head)
     visit(arena.getScale(layer.locate(state, position, head)), sizeof(float));
 }
+
+/// Keys and values of one sequence, brought to the host.
+struct BlockPair {
+  BlockPair(const LayerStore &layer, const LayerState &state)
+      : keys(layer.getKeys(), state, layer.getSlots().getUsedBlocks(state.length)),
+        values(layer.getValues(), state, layer.getSlots().getUsedBlocks(state.length)) {}
+
+  template <typename Visit>
+  void visit(const LayerStore &layer, const LayerState &state, int64_t position, Visit visit) {
+    forEachPiece(layer, state, position, keys, visit);
+    forEachPiece(layer, state, position, values, visit);
+  }
+
+  HostBlocks keys, values;
+};
 
 class Writer {
 public:
@@ -240,7 +256,7 @@ std::vector<Fields> readHeader(Reader &reader, const KVCache &cache) {
 
 } // namespace
 
-void saveSequence(const KVCache &cache, SequenceId id, const std::string &path) {
+void saveSequence(const KVCache &cache, SequenceId id, const std::string &path, BlockDevice *device) {
   cache.getState(id, 0); // an unknown sequence leaves no trace of a file
   Writer writer(path);
   writer.write(kMagic, kMagicSize);
@@ -258,6 +274,13 @@ void saveSequence(const KVCache &cache, SequenceId id, const std::string &path) 
   for (int64_t index = 0; index < cache.getNumLayers(); ++index) {
     const LayerStore &layer = cache.getLayer(index);
     const LayerState &state = cache.getState(id, index);
+    if (device) {
+      BlockPair blocks(layer, state);
+      blocks.keys.download(*device);
+      blocks.values.download(*device);
+      forEachStored(layer, state, [&](int64_t position) { blocks.visit(layer, state, position, write); });
+      continue;
+    }
     forEachStored(layer, state, [&](int64_t position) {
       forEachPiece(layer, state, position, layer.getKeys(), write);
       forEachPiece(layer, state, position, layer.getValues(), write);
@@ -267,7 +290,7 @@ void saveSequence(const KVCache &cache, SequenceId id, const std::string &path) 
   writer.commit();
 }
 
-SequenceId loadSequence(KVCache &cache, const std::string &path) {
+SequenceId loadSequence(KVCache &cache, const std::string &path, BlockDevice *device) {
   Reader reader(path);
   std::vector<Fields> fields = readHeader(reader, cache);
   std::vector<int64_t> lengths;
@@ -280,6 +303,13 @@ SequenceId loadSequence(KVCache &cache, const std::string &path) {
       LayerStore &layer = cache.getLayer(index);
       LayerState &state = states[static_cast<size_t>(index)];
       layer.adopt(state, lengths[static_cast<size_t>(index)], fields[static_cast<size_t>(index)][kOldestField]);
+      if (device) {
+        BlockPair blocks(layer, state);
+        forEachStored(layer, state, [&](int64_t position) { blocks.visit(layer, state, position, read); });
+        blocks.keys.upload(*device);
+        blocks.values.upload(*device);
+        continue;
+      }
       forEachStored(layer, state, [&](int64_t position) {
         forEachPiece(layer, state, position, layer.getKeys(), read);
         forEachPiece(layer, state, position, layer.getValues(), read);

@@ -21,12 +21,12 @@ namespace gqa::cache {
 /// contiguous one with the same heads loads. Rings load only what rings of the same shape have saved.
 ///
 /// Throws gqa::Failure (GQA_IO_ERROR). The file is replaced as a whole, or left as it was.
-void saveSequence(const KVCache &cache, SequenceId id, const std::string &path);
+void saveSequence(const KVCache &cache, SequenceId id, const std::string &path, BlockDevice *device = nullptr);
 
 /// Adds the sequence in the file at `path` to the cache. Throws gqa::Failure: GQA_NOT_FOUND, GQA_IO_ERROR,
 /// GQA_BAD_CACHE_FILE (foreign, truncated, damaged, or of other layers), GQA_OUT_OF_MEMORY; then the cache is
 /// unchanged.
-SequenceId loadSequence(KVCache &cache, const std::string &path);
+SequenceId loadSequence(KVCache &cache, const std::string &path, BlockDevice *device = nullptr);
 
 } // namespace gqa::cache
 

@@ -10,11 +10,13 @@
 
 namespace gqa::cache {
 
-/// A DLPack tensor in CPU memory whose innermost stride is 1.
+/// A DLPack tensor whose innermost stride is 1, in CPU memory or on one device.
 struct TensorArgument {
   /// Throws gqa::Failure (GQA_INVALID_ARGUMENT) unless `tensor` is f32, or f16 or bf16 if `allowsHalf`, has the extents
-  /// `shape` (-1: any), is aligned to its elements, and has data if it has elements. `what` begins the message.
-  TensorArgument(const DLTensor *tensor, const std::string &what, const std::vector<int64_t> &shape, bool allowsHalf);
+  /// `shape` (-1: any), is on `device`, is aligned to its elements, and has data if it has elements. `what` begins the
+  /// message.
+  TensorArgument(const DLTensor *tensor, const std::string &what, const std::vector<int64_t> &shape, bool allowsHalf,
+                 DLDevice device = {kDLCPU, 0});
 
   /// A tensor [tokens, heads, dim] as rows.
   TokenRows getRows() const { return {data, type, strides[0], strides[1]}; }

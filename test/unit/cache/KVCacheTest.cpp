@@ -1,6 +1,7 @@
 #include "CacheModel.h"
 #include "runtime/cache/NarrowFloat.h"
 
+#include <cstring>
 #include <numeric>
 
 namespace gqa::test {

@@ -88,6 +88,8 @@ void readEnvironment() {
       state().options.memory = std::stoll(value);
     else if (name == "fail")
       failAt(std::stoi(value), invalidValue);
+    else if (name == "kernels")
+      state().options.kernels = value;
     else if (name == "trace")
       state().tracePath = value;
   }
@@ -417,7 +419,7 @@ Result cuModuleLoadDataEx(ModuleHandle *module, const void *image, unsigned numO
   ENTER(enterUncaptured("cuModuleLoadDataEx"));
   std::string log;
   auto code = std::make_unique<FakeModule>();
-  Result result = code->load(image, state().options.capability, log);
+  Result result = code->load(image, state().options.capability, state().options.kernels, log);
   for (unsigned i = 0; i + 1 < numOptions; ++i)
     if (options[i] == kJitErrorLogBuffer && !log.empty())
       std::snprintf(static_cast<char *>(values[i]), reinterpret_cast<size_t>(values[i + 1]), "%s", log.c_str());
@@ -588,7 +590,10 @@ Result cuMemcpyDtoHAsync_v2(void *to, Pointer from, size_t bytes, StreamHandle s
   ENTER(enter("cuMemcpyDtoHAsync"));
   if (!state().memory.contains(from, bytes))
     return invalidValue;
-  return enqueue(stream, [=] { std::memcpy(to, reinterpret_cast<const void *>(from), bytes); });
+  Result result = enqueue(stream, [=] { std::memcpy(to, reinterpret_cast<const void *>(from), bytes); });
+  if (!state().capturing.count(stream))
+    runQueue(); // copies to pageable memory are over when the call returns
+  return result;
 }
 
 Result cuMemcpyDtoDAsync_v2(Pointer to, Pointer from, size_t bytes, StreamHandle stream) {

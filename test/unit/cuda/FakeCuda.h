@@ -16,8 +16,9 @@
 /// pointer crashes. Work on streams waits in line until something synchronises, as on a device that is busy; what is
 /// started while a stream is captured goes into the graph instead, and what may not be called then fails.
 ///
-/// Kernels do nothing, unless the first line of the PTX reads `//! kernels: FILE.so`: then they are functions of that
-/// shared object, `void name(const unsigned grid[3], const unsigned block[3], void **parameters)`.
+/// Kernels do nothing, unless the first line of the PTX reads `//! kernels: FILE.so`, or options name a file: then they
+/// are functions of that shared object, `void name(const unsigned grid[3], const unsigned block[3], void
+/// **parameters)`.
 ///
 /// The environment variable GQA_FAKE_CUDA ("devices=0 capability=80 fail=7 trace=FILE") sets the same for programs.
 namespace fakecuda {
@@ -27,6 +28,7 @@ struct Options {
   int capability = 90;
   int64_t memory = int64_t(1) << 34; ///< bytes
   int initResult = 0;                ///< of cuInit
+  std::string kernels;               ///< shared object with kernels of modules that name none
 };
 
 struct Launch {

@@ -15,11 +15,11 @@ FakeModule::~FakeModule() {
     dlclose(bodies);
 }
 
-Result FakeModule::load(const void *image, int capability, std::string &log) {
+Result FakeModule::load(const void *image, int capability, const std::string &kernels, std::string &log) {
   auto *bytes = static_cast<const unsigned char *>(image);
   if (std::memcmp(bytes, ELFMAG, SELFMAG) == 0)
     return loadCubin(bytes, capability);
-  return loadPtx(reinterpret_cast<const char *>(bytes), capability, log);
+  return loadPtx(reinterpret_cast<const char *>(bytes), capability, kernels, log);
 }
 
 static size_t getParameterBytes(const std::string &type, const std::string &count) {
@@ -27,7 +27,7 @@ static size_t getParameterBytes(const std::string &type, const std::string &coun
   return bits / 8 * (count.empty() ? 1 : std::stoul(count));
 }
 
-Result FakeModule::loadPtx(const std::string &text, int capability, std::string &log) {
+Result FakeModule::loadPtx(const std::string &text, int capability, std::string path, std::string &log) {
   static const std::regex target(R"(^\s*\.target\s+sm_([0-9]+)(a?))", std::regex::multiline);
   std::smatch match;
   if (text.find(".version") == std::string::npos || !std::regex_search(text, match, target)) {
@@ -38,8 +38,9 @@ Result FakeModule::loadPtx(const std::string &text, int capability, std::string 
   if (made > capability || (match[2] == "a" && made != capability))
     return kNoBinaryForGpu;
   constexpr char kMark[] = "//! kernels: ";
-  if (text.compare(0, sizeof kMark - 1, kMark) == 0) {
-    std::string path = text.substr(sizeof kMark - 1, text.find('\n') - (sizeof kMark - 1));
+  if (text.compare(0, sizeof kMark - 1, kMark) == 0)
+    path = text.substr(sizeof kMark - 1, text.find('\n') - (sizeof kMark - 1));
+  if (!path.empty()) {
     bodies = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!bodies) {
       log = dlerror();

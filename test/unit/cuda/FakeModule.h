@@ -28,8 +28,8 @@ public:
   ~FakeModule();
   FakeModule(const FakeModule &) = delete;
 
-  /// `log` gets what is wrong.
-  gqa::cuda::Result load(const void *image, int capability, std::string &log);
+  /// `kernels`: shared object with the kernels of PTX that names none; may be empty. `log` gets what is wrong.
+  gqa::cuda::Result load(const void *image, int capability, const std::string &kernels, std::string &log);
 
   /// The function of this name; null if there is none.
   gqa::cuda::FunctionHandle get(const std::string &name);
@@ -37,7 +37,7 @@ public:
   Function *find(gqa::cuda::FunctionHandle handle);
 
 private:
-  gqa::cuda::Result loadPtx(const std::string &text, int capability, std::string &log);
+  gqa::cuda::Result loadPtx(const std::string &text, int capability, std::string path, std::string &log);
   gqa::cuda::Result loadCubin(const unsigned char *image, int capability);
   bool readFunctions(const std::string &text);
 
