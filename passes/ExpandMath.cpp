@@ -64,9 +64,17 @@ struct Expander {
   }
 
 private:
+  /// value * 2^exponent by the intrinsic, which takes scalars and vectors of one dimension.
   Value scale(Value value, Value exponent) const {
     auto name = b.getStringAttr("llvm.ldexp");
-    return LLVM::CallIntrinsicOp::create(b, loc, type, name, ValueRange{value, exponent}).getResult(0);
+    auto vector = dyn_cast<VectorType>(type);
+    if (!vector || vector.getRank() == 1)
+      return LLVM::CallIntrinsicOp::create(b, loc, type, name, ValueRange{value, exponent}).getResult(0);
+    auto flat = VectorType::get({vector.getNumElements()}, vector.getElementType());
+    value = vector::ShapeCastOp::create(b, loc, flat, value);
+    exponent = vector::ShapeCastOp::create(b, loc, flat.clone(b.getI32Type()), exponent);
+    value = LLVM::CallIntrinsicOp::create(b, loc, flat, name, ValueRange{value, exponent}).getResult(0);
+    return vector::ShapeCastOp::create(b, loc, type, value);
   }
 
   /// value * 2^exponent by two multiplications with powers of two that are normal floats.

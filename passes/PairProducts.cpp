@@ -1,5 +1,7 @@
 #include "passes/PairProducts.h"
 
+#include "passes/LinalgRoles.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -48,7 +50,7 @@ Value extractSlice(OpBuilder &b, Location loc, Value vector, int64_t offset, int
 } // namespace
 
 bool isPairContraction(linalg::LinalgOp op) {
-  if (op.getNumDpsInputs() != 2 || op.getNumLoops() != 4 || op.getStaticLoopRanges()[3] != 2)
+  if (!isFloatContraction(op) || op.getNumLoops() != 4 || op.getStaticLoopRanges()[3] != 2)
     return false;
   AffineExpr row, lane, pair, half;
   bindDims(op->getContext(), row, lane, pair, half);
@@ -59,7 +61,8 @@ bool isPairContraction(linalg::LinalgOp op) {
 }
 
 bool isPairInterleave(linalg::LinalgOp op) {
-  if (op.getNumDpsInputs() != 1 || op.getNumLoops() != 3 || op.getStaticLoopRanges()[2] != 2)
+  if (op.getNumDpsInputs() != 1 || op.getNumLoops() != 3 || op.getStaticLoopRanges()[2] != 2 ||
+      op.getBlock()->getTerminator()->getOperand(0) != op.getBlock()->getArgument(0))
     return false;
   AffineExpr pair, lane, half;
   bindDims(op->getContext(), pair, lane, half);

@@ -201,6 +201,15 @@ def OutlineTasks : Pass<"gqa-outline-tasks", "::mlir::ModuleOp"> {
   let dependentDialects = ["affine::AffineDialect", "arith::ArithDialect", "LLVM::LLVMDialect", "scf::SCFDialect"];
 }
 
+def BooleansAsBytes : Pass<"gqa-booleans-as-bytes", "::mlir::ModuleOp"> {
+  let summary = "vectors of booleans lie in memory as bytes, as scalar booleans do";
+  let description = [{
+    LLVM packs the elements of a `vector<nxi1>` in memory to bits, but takes a byte for an `i1`. A buffer that is written
+    in one way and read in another needs one form, so loads and stores of such vectors become ones of `vector<nxi8>`.
+  }];
+  let dependentDialects = ["LLVM::LLVMDialect"];
+}
+
 def BindHost : Pass<"gqa-bind-host", "::mlir::ModuleOp"> {
   let summary = "allocations go to the host, entries take packed arguments";
   let description = [{

@@ -115,6 +115,7 @@ void buildLLVM(OpPassManager &manager, const Target &target) {
   manager.addPass(createConvertFuncToLLVMPass());
   manager.addPass(createConvertControlFlowToLLVMPass());
   manager.addPass(createReconcileUnrealizedCastsPass());
+  manager.addPass(createBooleansAsBytes());
   addCleanUp(manager);
   manager.addPass(createBindHost());
 }

@@ -1,3 +1,4 @@
+#include "passes/LinalgRoles.h"
 #include "passes/PairProducts.h"
 #include "passes/Passes.h"
 
@@ -51,7 +52,7 @@ Value dropUnitDim(OpBuilder &builder, Location loc, Value vector, unsigned dim) 
 /// Loops (rows, columns, lane, step) with one step: out[row, column, lane] += lhs[row, step, lane] * rhs[column, step,
 /// lane], the partial sums of dot products.
 bool isLaneProduct(linalg::LinalgOp op) {
-  if (op.getNumDpsInputs() != 2 || op.getNumLoops() != 4 || op.getStaticLoopRanges()[3] != 1)
+  if (!isFloatContraction(op) || op.getNumLoops() != 4 || op.getStaticLoopRanges()[3] != 1)
     return false;
   AffineExpr row, column, lane, step;
   bindDims(op->getContext(), row, column, lane, step);
@@ -81,9 +82,7 @@ Value vectorizeLaneProduct(RewriterBase &rewriter, linalg::LinalgOp op) {
 
 /// `init + lhs * rhs` with f32 accumulators and possibly narrower inputs.
 bool isMultiplyAdd(linalg::LinalgOp op) {
-  return op.getNumDpsInputs() == 2 && op.getNumReductionLoops() > 0 && op->getNumResults() == 1 &&
-         linalg::isaContractionOpInterface(op) &&
-         cast<RankedTensorType>(op.getDpsInits()[0].getType()).getElementType().isF32();
+  return isFloatContraction(op) && cast<RankedTensorType>(op.getDpsInits()[0].getType()).getElementType().isF32();
 }
 
 /// A contraction block as one vector.contract of operands read as they lie; linalg's own vectorisation would broadcast
@@ -110,6 +109,13 @@ Value vectorizeContraction(RewriterBase &rewriter, linalg::LinalgOp op) {
   return writeWhole(rewriter, loc, sum, init);
 }
 
+/// What combines elements of the only input, as they are, with the accumulator; null if they are changed before.
+Operation *getCombiner(linalg::LinalgOp op) {
+  SmallVector<Operation *, 1> combiners;
+  Value combined = matchReduction(op.getRegionOutputArgs(), 0, combiners);
+  return combined == op.getBlock()->getArgument(0) && combiners.size() == 1 ? combiners.front() : nullptr;
+}
+
 /// A sum over the innermost dimension of a square of dots and lanes.
 bool isSquareLaneSum(linalg::LinalgOp op) {
   if (op.getNumDpsInputs() != 1 || op.getNumReductionLoops() != 1 || op->getNumResults() != 1)
@@ -119,11 +125,8 @@ bool isSquareLaneSum(linalg::LinalgOp op) {
   bool isInnermost =
       op.getIndexingMapsArray()[0].isIdentity() &&
       output == AffineMap::getMultiDimIdentityMap(type.getRank(), op->getContext()).getMajorSubMap(type.getRank() - 1);
-  SmallVector<Operation *, 1> combiners;
-  bool isSum = matchReduction(op.getRegionOutputArgs(), 0, combiners) && combiners.size() == 1 &&
-               isa<arith::AddFOp>(combiners.front());
   int64_t lanes = type.getShape().back();
-  return isInnermost && isSum && type.getNumElements() == lanes * lanes;
+  return isInnermost && isa_and_nonnull<arith::AddFOp>(getCombiner(op)) && type.getNumElements() == lanes * lanes;
 }
 
 /// Sums rows of a square by transposing it: the sum of its columns needs no horizontal operation.
@@ -150,18 +153,17 @@ Value vectorizeLaneSum(RewriterBase &rewriter, linalg::LinalgOp op) {
 
 /// A sum or maximum along one row: out[0] = combine(out[0], in[0, :]).
 std::optional<vector::CombiningKind> getRowReduction(linalg::LinalgOp op) {
-  SmallVector<Operation *, 1> combiners;
   if (op.getNumDpsInputs() != 1 || op.getNumReductionLoops() != 1 || op->getNumResults() != 1 ||
       !op.getIndexingMapsArray()[0].isIdentity() ||
-      op.getIteratorTypesArray().back() != utils::IteratorType::reduction ||
-      !matchReduction(op.getRegionOutputArgs(), 0, combiners) || combiners.size() != 1)
+      op.getIteratorTypesArray().back() != utils::IteratorType::reduction)
     return std::nullopt;
   auto type = cast<RankedTensorType>(op.getDpsInputs()[0].getType());
   if (!type.getElementType().isF32() || type.getNumElements() != type.getShape().back())
     return std::nullopt;
-  if (isa<arith::AddFOp>(combiners.front()))
+  Operation *combiner = getCombiner(op);
+  if (isa_and_nonnull<arith::AddFOp>(combiner))
     return vector::CombiningKind::ADD;
-  if (isa<arith::MaxNumFOp>(combiners.front()))
+  if (isa_and_nonnull<arith::MaxNumFOp>(combiner))
     return vector::CombiningKind::MAXNUMF;
   return std::nullopt;
 }

@@ -33,3 +33,13 @@ save("erf_of_halves", erf(halves).astype(numpy.float16))
 matrix = generator.standard_normal((16, 16), dtype=numpy.float32) / 4
 save("matrix", matrix)
 save("power", numpy.linalg.matrix_power(matrix.astype(numpy.float64), 4).astype(numpy.float32))
+
+exact, exact_matrix = x.astype(numpy.float64), matrix.astype(numpy.float64)
+save("sum_of_exponentials", numpy.exp(exact).sum(axis=1).astype(numpy.float32))
+save("sum_of_squares", (exact * exact).sum(axis=1).astype(numpy.float32))
+save("products", (numpy.exp(exact_matrix) @ -exact_matrix).astype(numpy.float32))
+save("positive", x.T > 0)
+save("kept", numpy.where(x > 0, x, 0))
+save("backwards", numpy.ascontiguousarray(x[:, ::-1]))
+save("column", x[..., None])
+save("exponentials", numpy.exp(x)[..., None])
