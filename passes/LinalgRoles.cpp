@@ -52,6 +52,19 @@ bool isFloatContraction(linalg::LinalgOp op) {
   return false;
 }
 
+bool readsBackwards(linalg::LinalgOp op) {
+  auto isNegation = [](AffineExpr expr) {
+    auto product = dyn_cast<AffineBinaryOpExpr>(expr);
+    auto factor = product && product.getKind() == AffineExprKind::Mul ? dyn_cast<AffineConstantExpr>(product.getRHS())
+                                                                      : AffineConstantExpr();
+    return factor && factor.getValue() < 0;
+  };
+  bool isFound = false;
+  for (AffineMap map : op.getIndexingMapsArray())
+    map.walkExprs([&](AffineExpr expr) { isFound |= isNegation(expr); });
+  return isFound;
+}
+
 std::optional<ContractionRoles> getContractionRoles(linalg::LinalgOp op) {
   if (!isFloatContraction(op))
     return std::nullopt;

@@ -18,6 +18,10 @@ struct ContractionRoles {
 /// Whether `op` adds products of two inputs to its output, all floats; inputs may be widened before the product.
 bool isFloatContraction(linalg::LinalgOp op);
 
+/// Whether an operand is read backwards. Linalg computes the slice of a tile from the ends of its ranges, which is then
+/// upside down, so such an op must not be tiled.
+bool readsBackwards(linalg::LinalgOp op);
+
 /// The roles in a contraction that is worth packing: several rows and lanes share what is packed. Nothing for products
 /// of a matrix and a vector and outer products, which use each element of one side once, and for what is not a
 /// contraction.

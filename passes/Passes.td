@@ -201,6 +201,17 @@ def OutlineTasks : Pass<"gqa-outline-tasks", "::mlir::ModuleOp"> {
   let dependentDialects = ["affine::AffineDialect", "arith::ArithDialect", "LLVM::LLVMDialect", "scf::SCFDialect"];
 }
 
+def SeparateResults : Pass<"gqa-separate-results", "::mlir::func::FuncOp"> {
+  let summary = "results that are states of one tensor get buffers of their own";
+  let description = [{
+    Upstream's elimination of empty tensors lets what leads to a result be computed in the result's own buffer, and its
+    analysis does not see that this buffer is then written as a result. If a second result is another state of the same
+    tensor, such as a second sum from the same zeros, it could lie there too. This pass saves the second one in a tensor
+    of its own before the first result is written, and gives each use of an empty tensor its own.
+  }];
+  let dependentDialects = ["bufferization::BufferizationDialect", "tensor::TensorDialect"];
+}
+
 def BooleansAsBytes : Pass<"gqa-booleans-as-bytes", "::mlir::ModuleOp"> {
   let summary = "vectors of booleans lie in memory as bytes, as scalar booleans do";
   let description = [{

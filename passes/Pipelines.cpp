@@ -63,6 +63,7 @@ void buildRegisters(OpPassManager &manager, const Target &target) {
 }
 
 void buildBufferize(OpPassManager &manager) {
+  manager.addNestedPass<func::FuncOp>(createSeparateResults());
   manager.addPass(bufferization::createEmptyTensorEliminationPass());
   manager.addPass(bufferization::createEmptyTensorToAllocTensorPass());
   bufferization::OneShotBufferizePassOptions options;

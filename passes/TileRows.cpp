@@ -43,21 +43,6 @@ bool isVectorizable(linalg::LinalgOp op) {
          });
 }
 
-/// Whether an operand is read backwards. Linalg computes the slice of a tile from the ends of its ranges, which is then
-/// upside down, so such an op stays whole.
-bool readsBackwards(linalg::LinalgOp op) {
-  auto isNegation = [](AffineExpr expr) {
-    auto product = dyn_cast<AffineBinaryOpExpr>(expr);
-    auto factor = product && product.getKind() == AffineExprKind::Mul ? dyn_cast<AffineConstantExpr>(product.getRHS())
-                                                                      : AffineConstantExpr();
-    return factor && factor.getValue() < 0;
-  };
-  bool isFound = false;
-  for (AffineMap map : op.getIndexingMapsArray())
-    map.walkExprs([&](AffineExpr expr) { isFound |= isNegation(expr); });
-  return isFound;
-}
-
 /// The loops that become vectors: the innermost one of the output; or where no input is read along it, the one along
 /// which the largest input is read, which is a reduction, or for a transposition parallel and taken together with the
 /// first.

@@ -1,3 +1,4 @@
+#include "passes/LinalgRoles.h"
 #include "passes/PairProducts.h"
 #include "passes/Passes.h"
 
@@ -204,7 +205,7 @@ struct TileToRegisters : impl::TileToRegistersBase<TileToRegisters> {
     Registers target{vectorBits / 32, registers};
     SmallVector<linalg::LinalgOp> ops;
     getOperation().walk([&](linalg::LinalgOp op) {
-      if (!op.hasDynamicShape())
+      if (!op.hasDynamicShape() && !readsBackwards(op))
         ops.push_back(op);
     });
     // Consumers first: tiling a consumer may fuse the op that initialises it, which is then dead.

@@ -154,8 +154,7 @@ Value vectorizeLaneSum(RewriterBase &rewriter, linalg::LinalgOp op) {
 /// A sum or maximum along one row: out[0] = combine(out[0], in[0, :]).
 std::optional<vector::CombiningKind> getRowReduction(linalg::LinalgOp op) {
   if (op.getNumDpsInputs() != 1 || op.getNumReductionLoops() != 1 || op->getNumResults() != 1 ||
-      !op.getIndexingMapsArray()[0].isIdentity() ||
-      op.getIteratorTypesArray().back() != utils::IteratorType::reduction)
+      !op.getIndexingMapsArray()[0].isIdentity() || op.getIteratorTypesArray().back() != utils::IteratorType::reduction)
     return std::nullopt;
   auto type = cast<RankedTensorType>(op.getDpsInputs()[0].getType());
   if (!type.getElementType().isF32() || type.getNumElements() != type.getShape().back())

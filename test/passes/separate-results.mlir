@@ -1,0 +1,35 @@
+// RUN: gqa-opt %s --gqa-separate-results | FileCheck %s
+
+// Two sums from the same zeros: the second one is saved before the first is written, and so before its buffer, which may
+// be the first one's destination, is overwritten.
+// CHECK-LABEL: func @shared_start
+// CHECK:         %[[ZEROS:.*]] = linalg.fill
+// CHECK:         %[[SUM:.*]] = linalg.reduce {{.*}} outs(%[[ZEROS]]
+// CHECK:         %[[OTHER:.*]] = linalg.reduce {{.*}} outs(%[[ZEROS]]
+// CHECK:         %[[SAVED:.*]] = bufferization.alloc_tensor() copy(%[[OTHER]])
+// CHECK:         bufferization.materialize_in_destination %[[SUM]] in
+// CHECK:         bufferization.materialize_in_destination %[[SAVED]] in
+func.func @shared_start(%x: tensor<4x16xf32>, %y: tensor<4x16xf32>, %a: memref<4xf32>, %b: memref<4xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %empty = tensor.empty() : tensor<4xf32>
+  %zeros = linalg.fill ins(%zero : f32) outs(%empty : tensor<4xf32>) -> tensor<4xf32>
+  %sum = linalg.reduce {arith.addf} ins(%x : tensor<4x16xf32>) outs(%zeros : tensor<4xf32>) dimensions = [1]
+  %other = linalg.reduce {arith.addf} ins(%y : tensor<4x16xf32>) outs(%zeros : tensor<4xf32>) dimensions = [1]
+  bufferization.materialize_in_destination %sum in restrict writable %a : (tensor<4xf32>, memref<4xf32>) -> ()
+  bufferization.materialize_in_destination %other in restrict writable %b : (tensor<4xf32>, memref<4xf32>) -> ()
+  return
+}
+
+// An empty tensor holds nothing, so each use gets its own, and nothing is saved.
+// CHECK-LABEL: func @shared_empty
+// CHECK:         %[[A:.*]] = tensor.empty
+// CHECK:         %[[B:.*]] = tensor.empty
+// CHECK-NOT:     bufferization.alloc_tensor
+func.func @shared_empty(%x: tensor<4xf32>, %a: memref<4xf32>, %b: memref<4xf32>) {
+  %empty = tensor.empty() : tensor<4xf32>
+  %exp = linalg.exp ins(%x : tensor<4xf32>) outs(%empty : tensor<4xf32>) -> tensor<4xf32>
+  %log = linalg.log ins(%x : tensor<4xf32>) outs(%empty : tensor<4xf32>) -> tensor<4xf32>
+  bufferization.materialize_in_destination %exp in restrict writable %a : (tensor<4xf32>, memref<4xf32>) -> ()
+  bufferization.materialize_in_destination %log in restrict writable %b : (tensor<4xf32>, memref<4xf32>) -> ()
+  return
+}
