@@ -1,7 +1,7 @@
 """The shell tests: everything in test/ except unit/, which has a configuration of its own.
 
 Tools are found through PATH, so a RUN line reads `gqa-opt %s | FileCheck %s`. Files in a directory `Inputs` are not
-tests. Substitutions: %cmake, %cc, %cxx, %python, %llvm_libs, %source_root, %binary_root.
+tests. Substitutions: %cmake, %cc, %cxx, %python, %frontends_python, %llvm_libs, %source_root, %binary_root.
 """
 
 import os
@@ -21,6 +21,10 @@ config.test_source_root = os.path.join(config.gqa_source_root, "test")
 config.test_exec_root = os.path.join(config.gqa_binary_root, "test")
 config.available_features |= lit_features.features(config.gqa_build_compiler, config.gqa_sanitize)
 
+# The Python that has JAX, PyTorch or ONNX, for the commands in docs/frontends.md.
+frontends_python = os.environ.get("GQA_FRONTENDS_PYTHON", config.gqa_python)
+config.available_features |= lit_features.frontend_features(frontends_python)
+
 # Without psutil lit has no time limit; the set-up installs it.
 if lit_config.maxIndividualTestTimeIsSupported:
     lit_config.maxIndividualTestTime = 900
@@ -36,6 +40,7 @@ config.substitutions += [
     ("%cc", config.gqa_c_compiler),
     ("%cxx", config.gqa_cxx_compiler),
     ("%python", config.gqa_python),
+    ("%frontends_python", frontends_python),
     ("%llvm_libs", os.path.join(config.gqa_llvm_tools_dir, "..", "lib")),
     ("%source_root", config.gqa_source_root),
     ("%binary_root", config.gqa_binary_root),

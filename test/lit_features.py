@@ -1,7 +1,9 @@
 """What this machine and this build can run, as lit features (`REQUIRES: avx512bf16`, `UNSUPPORTED: asan`)."""
 
 import ctypes
+import json
 import os
+import subprocess
 
 
 def cpu_flags():
@@ -43,6 +45,14 @@ CPU_FEATURES = {
     "amx": "amx_tile",
 }
 
+# Feature name -> the Python packages that the commands for a frontend in docs/frontends.md import or run.
+FRONTENDS = {
+    "torch": ["torch", "torch_mlir"],
+    "jax": ["jax"],
+    "jax-iree": ["jax", "iree.compiler"],
+    "onnx": ["onnx", "iree.compiler"],
+}
+
 SANITIZER_FEATURES = {"address": "asan", "undefined": "ubsan", "thread": "tsan"}
 
 
@@ -58,6 +68,24 @@ def features(build_compiler, sanitize):
     if has_gpu():
         found.add("gpu")
     return found
+
+
+def frontend_features(python):
+    """The frontends whose packages `python` finds; it looks for them without importing them."""
+    script = (
+        "import importlib.util, json, sys\n"
+        "def has(name):\n"
+        "    try:\n"
+        "        return importlib.util.find_spec(name) is not None\n"
+        "    except ImportError:\n"
+        "        return False\n"
+        "print(' '.join(f for f, names in json.loads(sys.argv[1]).items() if all(map(has, names))))\n"
+    )
+    try:
+        result = subprocess.run([python, "-c", script, json.dumps(FRONTENDS)], capture_output=True, text=True)
+    except OSError:
+        return set()
+    return set(result.stdout.split())
 
 
 def set_sanitizer_options(config):
