@@ -207,7 +207,7 @@ def SeparateResults : Pass<"gqa-separate-results", "::mlir::func::FuncOp"> {
     Upstream's elimination of empty tensors lets what leads to a result be computed in the result's own buffer, and its
     analysis does not see that this buffer is then written as a result. If a second result is another state of the same
     tensor, such as a second sum from the same zeros, it could lie there too. This pass saves the second one in a tensor
-    of its own before the first result is written, and gives each use of an empty tensor its own.
+    of its own before the first result is written; empty tensors that results start from are not shared in the first place.
   }];
   let dependentDialects = ["bufferization::BufferizationDialect", "tensor::TensorDialect"];
 }

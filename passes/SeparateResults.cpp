@@ -33,42 +33,40 @@ Value getStart(Value value) {
 
 struct SeparateResults : impl::SeparateResultsBase<SeparateResults> {
   void runOnOperation() override {
-    giveEachUseItsOwnTensor();
     SmallVector<MaterializeInDestinationOp> results;
     getOperation().walk([&](MaterializeInDestinationOp op) {
       if (isa<MemRefType>(op.getDest().getType()))
         results.push_back(op);
     });
+    if (results.size() < 2)
+      return;
+    for (MaterializeInDestinationOp result : results)
+      giveEachUseItsOwn(getStart(result.getSource()).getDefiningOp<tensor::EmptyOp>());
     llvm::SmallPtrSet<Value, 4> starts;
-    for (MaterializeInDestinationOp result : results) {
-      if (starts.insert(getStart(result.getSource())).second)
-        continue;
-      // Saved before the first result is written.
-      OpBuilder b(getOperation());
-      b.setInsertionPoint(getLater(results.front(), result.getSource().getDefiningOp()));
-      Value saved = bufferization::AllocTensorOp::create(
-          b, result.getLoc(), cast<RankedTensorType>(result.getSource().getType()), ValueRange{}, result.getSource());
-      result.getSourceMutable().assign(saved);
-    }
+    for (MaterializeInDestinationOp result : results)
+      if (!starts.insert(getStart(result.getSource())).second)
+        save(result, results.front());
   }
 
 private:
-  /// `first`, or what follows `producer` if that comes later; both are in one block.
-  static Operation *getLater(Operation *first, Operation *producer) {
-    return producer && first->isBeforeInBlock(producer) ? producer->getNextNode() : first;
+  /// An empty tensor holds nothing that its users would share.
+  static void giveEachUseItsOwn(tensor::EmptyOp op) {
+    if (!op)
+      return;
+    OpBuilder b(op);
+    for (OpOperand &use : llvm::make_early_inc_range(llvm::drop_begin(op->getUses())))
+      use.set(b.clone(*op)->getResult(0));
   }
 
-  void giveEachUseItsOwnTensor() {
-    SmallVector<tensor::EmptyOp> shared;
-    getOperation().walk([&](tensor::EmptyOp op) {
-      if (!op->use_empty() && !op->hasOneUse())
-        shared.push_back(op);
-    });
-    for (tensor::EmptyOp op : shared) {
-      OpBuilder b(op);
-      for (OpOperand &use : llvm::make_early_inc_range(llvm::drop_begin(op->getUses())))
-        use.set(b.clone(*op)->getResult(0));
-    }
+  /// Copies the result before the first one is written.
+  static void save(MaterializeInDestinationOp result, MaterializeInDestinationOp first) {
+    Value source = result.getSource();
+    OpBuilder b(first);
+    if (Operation *producer = source.getDefiningOp(); producer && first->isBeforeInBlock(producer))
+      b.setInsertionPointAfter(producer);
+    Value saved = bufferization::AllocTensorOp::create(b, result.getLoc(), cast<RankedTensorType>(source.getType()),
+                                                       ValueRange{}, source);
+    result.getSourceMutable().assign(saved);
   }
 };
 
