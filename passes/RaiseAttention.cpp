@@ -12,6 +12,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Pass/PassManager.h"
@@ -28,9 +29,11 @@ using namespace raise;
 struct Outcome {
   AttentionOp attention;
   std::optional<Mismatch> mismatch;
+  SmallVector<Operation *> erased; // dangling: to compare only
   bool isSoftmax = false; // else there was nothing to raise
   bool hasNoSum = false;
 };
+
 
 /// The op as a remark names it: its attributes, and which operands list what.
 std::string describe(AttentionOp op) {
@@ -76,8 +79,10 @@ Outcome raiseRoot(IRRewriter &rewriter, Value root, linalg::LinalgOp contraction
     return outcome;
   rewriter.replaceAllUsesWith(root, builder.replacement);
   for (Operation *op : dying)
-    if (op->use_empty())
+    if (op->use_empty()) {
+      outcome.erased.push_back(op);
       rewriter.eraseOp(op);
+    }
   outcome.attention = builder.attention;
   return outcome;
 }
@@ -103,7 +108,8 @@ struct RaiseAttention : impl::RaiseAttentionBase<RaiseAttention> {
   using RaiseAttentionBase::RaiseAttentionBase;
 
   void getDependentDialects(DialectRegistry &registry) const override {
-    registry.insert<GQADialect, linalg::LinalgDialect, tensor::TensorDialect, arith::ArithDialect>();
+    registry.insert<GQADialect, linalg::LinalgDialect, math::MathDialect, tensor::TensorDialect,
+                    arith::ArithDialect>();
     OpPassManager import(ModuleOp::getOperationName());
     buildImport(import);
     import.getDependentDialects(registry);
@@ -122,22 +128,21 @@ private:
   void raise(func::FuncOp function) {
     IRRewriter rewriter(&getContext());
     SmallVector<Exponential> exponentials = findExponentials(function);
-    llvm::DenseSet<Operation *> done; // contractions: erased ones are not looked at again
-    for (Exponential &exponential : exponentials) {
-      if (exponential.contractions.empty() && exponential.isSummed)
-        explainMismatch({exponential.op, "computes weights that no contraction multiplies with a value"});
+    llvm::DenseSet<Operation *> done, erased;
+    for (Exponential &exponential : exponentials)
       for (linalg::LinalgOp contraction : exponential.contractions) {
-        if (!done.insert(contraction).second)
+        if (erased.contains(exponential.op) || !done.insert(contraction).second)
           continue;
         Outcome outcome = raiseContraction(rewriter, contraction, exponential);
+        erased.insert(outcome.erased.begin(), outcome.erased.end());
         if (outcome.attention && explain)
           outcome.attention.emitRemark() << "softmax is raised to gqa.attention: " << describe(outcome.attention);
         if (outcome.mismatch && (outcome.isSoftmax || exponential.isSummed))
           explainMismatch(*outcome.mismatch);
-        if (outcome.attention)
-          break; // the exponentials are gone
       }
-    }
+    for (Exponential &exponential : exponentials)
+      if (exponential.isSummed && exponential.contractions.empty() && !erased.contains(exponential.op))
+        explainMismatch({exponential.op, "computes weights that no contraction multiplies with a value"});
   }
 
   void explainMismatch(const Mismatch &mismatch) {

@@ -4,6 +4,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/bit.h"
 
 namespace mlir::gqa::raise {
 
@@ -116,7 +117,7 @@ bool isEqual(ExprRef a, ExprRef b, const Loops &loops) {
     if (x->kind != y->kind || x->type != y->type || x->value != y->value || x->name != y->name ||
         x->attributes != y->attributes || x->operands.size() != y->operands.size())
       return false;
-    if (x->number != y->number)
+    if (llvm::bit_cast<uint64_t>(x->number) != llvm::bit_cast<uint64_t>(y->number)) // NaN is NaN, too
       return false;
     if (x->kind == Expr::Kind::index && !(loops.resolve(x->index) == loops.resolve(y->index)))
       return false;

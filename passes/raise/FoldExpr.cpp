@@ -4,6 +4,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/Support/MathExtras.h"
 
 #include <cmath>
 
@@ -62,6 +63,26 @@ std::optional<double> compute(StringRef name, double a, double b) {
     return std::min(a, b);
   if (isName<math::PowFOp>(name))
     return std::pow(a, b);
+  return std::nullopt;
+}
+
+std::optional<int64_t> computeInteger(StringRef name, int64_t a, int64_t b) {
+  if (isName<arith::ShRSIOp>(name) && b >= 0 && b < 64)
+    return a >> b;
+  if (isName<arith::ShLIOp>(name) && b >= 0 && b < 32)
+    return a * (int64_t(1) << b);
+  if (isName<arith::AndIOp>(name))
+    return a & b;
+  if (isName<arith::OrIOp>(name))
+    return a | b;
+  if (isName<arith::XOrIOp>(name))
+    return a ^ b;
+  if (isName<arith::DivSIOp>(name) && b != 0)
+    return a / b;
+  if (isName<arith::RemSIOp>(name) && b != 0)
+    return a % b;
+  if (isName<arith::FloorDivSIOp>(name) && b > 0)
+    return llvm::divideFloorSigned(a, b);
   return std::nullopt;
 }
 
@@ -168,6 +189,14 @@ ExprRef Exprs::foldSelect(ArrayRef<ExprRef> operands) {
     return condition->number != 0 ? first : second;
   if (isEqual(first, second, loops))
     return first;
+  // x >= 0 ? x : -x
+  std::optional<Linear> x = getLinear(first), minusX = getLinear(second);
+  if (condition->isOp<arith::CmpIOp>() && x && minusX && *minusX == add(Linear(), *x, -1) &&
+      raise::getNumber(condition->operands[1]) == 0.0 && getLinear(condition->operands[0]) == x) {
+    auto predicate = cast<arith::CmpIPredicateAttr>(condition->attributes.get("predicate")).getValue();
+    if (predicate == arith::CmpIPredicate::sge || predicate == arith::CmpIPredicate::sgt)
+      return getOp<math::AbsIOp>({first}, first->type);
+  }
   // An extent of 1 is read at 0 and any other one at the loop: that is the loop, either way.
   if (condition->isOp<arith::CmpIOp>() && first->type.isIndex() && raise::getNumber(first) == 0.0 &&
       second->kind == Expr::Kind::index) {
@@ -185,6 +214,8 @@ ExprRef Exprs::foldNumbers(StringRef name, ArrayRef<ExprRef> operands, Type type
   std::optional<double> result;
   if (operands.size() == 1)
     result = compute(name, operands[0]->number);
+  else if (operands.size() == 2 && type.isIntOrIndex())
+    result = computeInteger(name, operands[0]->number, operands[1]->number);
   else if (operands.size() == 2)
     result = compute(name, operands[0]->number, operands[1]->number);
   return result ? getNumber(round(*result, type), type) : nullptr;

@@ -42,6 +42,14 @@ void SoftmaxMatcher::flatten(ExprRef expr, bool isDivisor, Expand expand, Produc
       product.kept.push_back(keepsTrue ? expr->operands[0] : tracer.exprs.getNot(expr->operands[0]));
       return inner(expr->operands[keepsTrue ? 1 : 2], false);
     }
+    // Weights are finite: what stands in for infinite ones does not matter.
+    ExprRef test = skipCasts(tracer.expandAll(expr->operands[0]));
+    bool isInfinityTest = test->isOp<arith::CmpFOp>() && std::isinf(getNumber(test->operands[1]).value_or(0)) &&
+                          cast<arith::CmpFPredicateAttr>(test->attributes.get("predicate")).getValue() ==
+                              arith::CmpFPredicate::OEQ;
+    if (isInfinityTest && getNumber(tracer.expandAll(expr->operands[1])) &&
+        isEqual(skipCasts(test->operands[0]), skipCasts(tracer.expandAll(expr->operands[2])), tracer.loops))
+      return inner(expr->operands[2], false);
   }
   if (expr->isOp<arith::UIToFPOp>() && expr->operands[0]->type.isInteger(1) && !isDivisor) {
     product.kept.push_back(expr->operands[0]);

@@ -83,17 +83,23 @@ std::optional<Mismatch> SoftmaxMatcher::matchProducts() {
   return std::nullopt;
 }
 
+/// Without `scale`, only copies count that are the same numbers.
 ExprRef SoftmaxMatcher::followCopies(ExprRef load, double *scale) {
   ExprRef view = isView(load) ? load : nullptr, current = load;
   double factor = 1, viewFactor = 1;
-  while (ExprRef expr = tracer.expand(current)) {
+  while (true) {
+    ExprRef expr = tracer.expand(current);
+    if (!expr || expr->isOp<arith::SelectOp>())
+      expr = tracer.expandByCases(current);
+    if (!expr)
+      break;
     while (expr->kind == Expr::Kind::op) {
       if (expr->isOp<arith::ExtFOp>()) {
         expr = expr->operands[0];
         continue;
       }
       bool isDivision = expr->isOp<arith::DivFOp>();
-      if (!scale || !(isDivision || expr->isOp<arith::MulFOp>()))
+      if (!isDivision && !expr->isOp<arith::MulFOp>())
         break;
       std::optional<double> left = getNumber(tracer.expandAll(expr->operands[0]));
       std::optional<double> right = getNumber(tracer.expandAll(expr->operands[1]));
@@ -108,7 +114,7 @@ ExprRef SoftmaxMatcher::followCopies(ExprRef load, double *scale) {
     if (expr->kind != Expr::Kind::load)
       break;
     current = expr;
-    if (isView(current)) {
+    if (isView(current) && (scale || factor == 1)) {
       view = current;
       viewFactor = factor;
     }

@@ -45,6 +45,8 @@ std::optional<Mismatch> SoftmaxMatcher::matchDivisor(ExprRef divisor) {
   divisor = skipCasts(tracer.expandAll(divisor));
   if (dependsOn(divisor, softmax.keyLoop, tracer.loops))
     return Mismatch{divisor->origin, "divides by something that varies along the keys"};
+  if (divisor->isOp<math::AbsFOp>())
+    return matchDivisor(divisor->operands[0]);
   // A bound below any sum that a row with a key has: the maximum has the weight 1.
   if (divisor->isAnyOp<arith::MaximumFOp, arith::MaxNumFOp>())
     for (unsigned i : {0u, 1u})
@@ -164,7 +166,7 @@ std::optional<Mismatch> SoftmaxMatcher::matchKept(Operation *op) {
   auto check = [&](ArrayRef<ExprRef> conditions, ArrayRef<ExprRef> others) {
     for (ExprRef condition : conditions) {
       bool isPerKey = dependsOn(condition, softmax.keyLoop, tracer.loops);
-      if (isPerKey ? isAmong(condition, masks) : isEmptyRowTest(tracer.exprs.getNot(condition)))
+      if (isAmong(condition, masks) || isEmptyRowTest(tracer.exprs.getNot(condition)))
         continue;
       if (!isAmong(condition, others))
         return false;

@@ -15,9 +15,12 @@ ExprRef Tracer::getLoad(Value tensor, ArrayRef<ExprRef> indices, ArrayRef<int64_
       extent = known;
   // A dimension of extent 1 is read at 0.
   SmallVector<ExprRef> inBounds(indices);
-  for (auto [extent, index] : llvm::zip_equal(merged, inBounds))
+  for (auto [extent, index] : llvm::zip_equal(merged, inBounds)) {
     if (extent == 1)
       index = exprs.getNumber(0, IndexType::get(exprs.getContext()));
+    else if (index->kind == Expr::Kind::op)
+      index = simplifyIndex(index);
+  }
   return exprs.getLoad(tensor, inBounds, merged);
 }
 
@@ -188,6 +191,7 @@ ExprRef Tracer::evaluateOp(Operation *op, unsigned result, Scope &scope, ArrayRe
     auto evaluateYield = [&](Block *block) {
       return evaluate(block->getTerminator()->getOperand(result), scope, loopIndices);
     };
+    condition = expandAll(condition);
     if (condition->kind == Expr::Kind::number)
       return evaluateYield(condition->number != 0 ? branch.thenBlock() : branch.elseBlock());
     ExprRef first = evaluateYield(branch.thenBlock()), second = evaluateYield(branch.elseBlock());
@@ -218,6 +222,9 @@ ExprRef Tracer::evaluateOp(Operation *op, unsigned result, Scope &scope, ArrayRe
     if (!operands.back())
       return nullptr;
   }
+  // A choice that loops settle is none.
+  if (isa<arith::SelectOp>(op))
+    operands[0] = simplifyIndex(expandAll(operands[0]));
   if (extract) {
     for (ExprRef &operand : operands)
       operand = expandAll(operand);

@@ -19,6 +19,9 @@ public:
   ExprRef getLoad(Value tensor, ArrayRef<ExprRef> indices, ArrayRef<int64_t> shape = {});
   /// What the element of `load` is made of, one op further back; null if that cannot be said.
   ExprRef expand(ExprRef load);
+  /// What the element of `load` is made of where that depends on an index: a choice among pieces that are one tensor at
+  /// indices that are a function of the index. Null if there is no such function.
+  ExprRef expandByCases(ExprRef load);
   /// `expr` with all loads expanded as far as they go.
   ExprRef expandAll(ExprRef expr);
 
@@ -63,6 +66,8 @@ private:
   bool haveSameExtent(Value a, unsigned aDim, Value b, unsigned bDim);
   ExprRef expandPieces(Operation *op, ExprRef load);
   ExprRef expandGather(Operation *op, ExprRef load);
+  /// An index that is some function of another one, as quotients and remainders of it.
+  ExprRef simplifyIndex(ExprRef index);
   ExprRef fitSequence(ArrayRef<double> values, ExprRef index, Type type);
   ExprRef mergePieces(ArrayRef<ExprRef> pieces, ExprRef piece);
 

@@ -79,44 +79,6 @@ ExprRef Tracer::expandConstant(DenseElementsAttr elements, ExprRef load) {
   return dim ? fitSequence(values, load->operands[*dim], load->type) : nullptr;
 }
 
-/// `values[index]` as a linear function of the index, of its quotient or of its remainder by some period.
-ExprRef Tracer::fitSequence(ArrayRef<double> values, ExprRef index, Type type) {
-  if (std::optional<Linear> constant = exprs.getLinear(index); constant && constant->isConstant())
-    return constant->constant >= 0 && constant->constant < static_cast<int64_t>(values.size())
-               ? exprs.getNumber(values[constant->constant], type)
-               : nullptr;
-  double first = values[0];
-  int64_t size = values.size(), run = 1, period = 1;
-  while (run < size && values[run] == first)
-    ++run;
-  if (run == size)
-    return exprs.getNumber(first, type);
-  while (period < size && (period == 1 || values[period] != first))
-    ++period;
-  auto build = [&](double step, auto map, ExprRef of) -> ExprRef {
-    if (step != std::trunc(step) || first != std::trunc(first))
-      return nullptr;
-    for (int64_t i = 0; i < size; ++i)
-      if (values[i] != first + step * map(i))
-        return nullptr;
-    std::optional<Linear> linear = exprs.getLinear(of);
-    if (!linear)
-      return nullptr;
-    Linear value = add(Linear(), *linear, static_cast<int64_t>(step));
-    value.constant += static_cast<int64_t>(first);
-    return exprs.getIndex(value, type);
-  };
-  double step = values[run] - first;
-  if (run > 1)
-    return build(step, [&](int64_t i) { return i / run; }, exprs.divideIndex(index, run, /*isMultiple=*/false));
-  if (ExprRef line = build(step, [](int64_t i) { return i; }, index))
-    return line;
-  return period < size
-             ? build(
-                   step, [&](int64_t i) { return i % period; }, exprs.getRemainder(index, period, /*isMultiple=*/false))
-             : nullptr;
-}
-
 //===-- Tensors put together of pieces ----------------------------------------------------------------------------===//
 
 namespace {
@@ -231,34 +193,6 @@ ExprRef Tracer::expandPieces(Operation *op, ExprRef load) {
     values.push_back(expandAll(getLoad(piece.source, indices)));
   }
   return mergePieces(values, number);
-}
-
-/// Loads of one tensor at indices that differ by constants, as one load at a function of `piece`.
-ExprRef Tracer::mergePieces(ArrayRef<ExprRef> pieces, ExprRef piece) {
-  ExprRef first = pieces[0];
-  if (llvm::all_of(pieces, [&](ExprRef other) { return isEqual(first, other, loops); }))
-    return first;
-  if (llvm::any_of(pieces,
-                   [&](ExprRef other) { return other->kind != Expr::Kind::load || other->value != first->value; }))
-    return nullptr;
-  Indices indices;
-  Type indexType = IndexType::get(exprs.getContext());
-  for (unsigned dim = 0; dim < first->operands.size(); ++dim) {
-    SmallVector<double> offsets;
-    std::optional<Linear> base = exprs.getLinear(first->operands[dim]);
-    for (ExprRef other : pieces) {
-      std::optional<Linear> index = exprs.getLinear(other->operands[dim]);
-      Linear difference = base && index ? add(*index, *base, -1) : Linear();
-      if (!base || !index || !difference.isConstant())
-        return nullptr;
-      offsets.push_back(difference.constant);
-    }
-    ExprRef offset = fitSequence(offsets, piece, indexType);
-    if (!offset)
-      return nullptr;
-    indices.push_back(exprs.addIndex(first->operands[dim], offset));
-  }
-  return getLoad(first->value, indices, first->shape);
 }
 
 //===-- Gathers ---------------------------------------------------------------------------------------------------===//
