@@ -30,10 +30,9 @@ struct Outcome {
   AttentionOp attention;
   std::optional<Mismatch> mismatch;
   SmallVector<Operation *> erased; // dangling: to compare only
-  bool isSoftmax = false; // else there was nothing to raise
+  bool isSoftmax = false;          // else there was nothing to raise
   bool hasNoSum = false;
 };
-
 
 /// The op as a remark names it: its attributes, and which operands list what.
 std::string describe(AttentionOp op) {
@@ -56,6 +55,17 @@ std::string describe(AttentionOp op) {
   return text;
 }
 
+/// An op among those that make `scores` and weights whose result attention would need as well; null if there is none.
+Operation *findScoreUse(const Softmax &softmax, const llvm::DenseSet<Operation *> &scores) {
+  Operation *use = nullptr;
+  for (ExprRef operand : softmax.getOperands())
+    walk(operand, [&](ExprRef part) {
+      if (part->kind == Expr::Kind::load && scores.contains(part->origin))
+        use = part->origin;
+    });
+  return use;
+}
+
 /// Replaces `root` by attention, if it is that.
 Outcome raiseRoot(IRRewriter &rewriter, Value root, linalg::LinalgOp contraction, const Exponential &exponential) {
   Loops loops;
@@ -71,6 +81,10 @@ Outcome raiseRoot(IRRewriter &rewriter, Value root, linalg::LinalgOp contraction
   llvm::SetVector<Operation *> dying = findDying(rootOp);
   if (!dying.contains(products)) {
     outcome.mismatch = Mismatch{findOtherUse(products, dying), "uses scores or weights for something else"};
+    return outcome;
+  }
+  if (Operation *use = findScoreUse(matcher.softmax, findReached(products, dying))) {
+    outcome.mismatch = Mismatch{use, "makes a bias, a mask or an operand of the scores"};
     return outcome;
   }
   AttentionBuilder builder(rewriter, tracer, matcher.softmax);
@@ -108,8 +122,7 @@ struct RaiseAttention : impl::RaiseAttentionBase<RaiseAttention> {
   using RaiseAttentionBase::RaiseAttentionBase;
 
   void getDependentDialects(DialectRegistry &registry) const override {
-    registry.insert<GQADialect, linalg::LinalgDialect, math::MathDialect, tensor::TensorDialect,
-                    arith::ArithDialect>();
+    registry.insert<GQADialect, linalg::LinalgDialect, math::MathDialect, tensor::TensorDialect, arith::ArithDialect>();
     OpPassManager import(ModuleOp::getOperationName());
     buildImport(import);
     import.getDependentDialects(registry);

@@ -85,16 +85,16 @@ ExprRef Exprs::scaleIndex(ExprRef a, int64_t factor) {
   return getOp<arith::MulIOp>({a, getNumber(factor, a->type)}, a->type);
 }
 
-ExprRef Exprs::divideIndex(ExprRef a, int64_t divisor, bool isMultiple) {
+ExprRef Exprs::divideIndex(ExprRef a, int64_t divisor, Split split) {
   if (std::optional<Linear> linear = getLinear(a))
-    if (auto parts = loops.divide(*linear, divisor, isMultiple))
+    if (auto parts = loops.divide(*linear, divisor, split))
       return getIndex(parts->first, a->type);
   return getOp<arith::FloorDivSIOp>({a, getNumber(divisor, a->type)}, a->type);
 }
 
-ExprRef Exprs::getRemainder(ExprRef a, int64_t divisor, bool isMultiple) {
+ExprRef Exprs::getRemainder(ExprRef a, int64_t divisor, Split split) {
   if (std::optional<Linear> linear = getLinear(a))
-    if (auto parts = loops.divide(*linear, divisor, isMultiple))
+    if (auto parts = loops.divide(*linear, divisor, split))
       return getIndex(parts->second, a->type);
   return getOp<arith::RemSIOp>({a, getNumber(divisor, a->type)}, a->type);
 }

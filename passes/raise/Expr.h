@@ -63,9 +63,9 @@ public:
   /// Arithmetic of indices.
   ExprRef addIndex(ExprRef a, ExprRef b);
   ExprRef scaleIndex(ExprRef a, int64_t factor);
-  /// Quotient or remainder of a division by a constant. `isMultiple`: see Loops::divide.
-  ExprRef divideIndex(ExprRef a, int64_t divisor, bool isMultiple);
-  ExprRef getRemainder(ExprRef a, int64_t divisor, bool isMultiple);
+  /// Quotient or remainder of a division by a constant. Loops split as `split` says.
+  ExprRef divideIndex(ExprRef a, int64_t divisor, Split split);
+  ExprRef getRemainder(ExprRef a, int64_t divisor, Split split);
 
   /// `expr` as a linear expression of loops, if it is one.
   std::optional<Linear> getLinear(ExprRef expr) const;

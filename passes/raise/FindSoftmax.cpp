@@ -92,6 +92,16 @@ llvm::SetVector<Operation *> findDying(Operation *root) {
   return dying;
 }
 
+llvm::DenseSet<Operation *> findReached(Operation *source, const llvm::SetVector<Operation *> &dying) {
+  llvm::SetVector<Operation *> worklist;
+  worklist.insert(source);
+  for (size_t i = 0; i < worklist.size(); ++i)
+    for (Operation *user : worklist[i]->getUsers())
+      if (Operation *sibling = getSibling(user, source->getBlock()); sibling && dying.contains(sibling))
+        worklist.insert(sibling);
+  return llvm::DenseSet<Operation *>(worklist.begin(), worklist.end());
+}
+
 Operation *findOtherUse(Operation *wanted, const llvm::SetVector<Operation *> &dying) {
   // Forward from what was to die: an op that is not dying, though one of its operands' other users is.
   llvm::SetVector<Operation *> worklist;

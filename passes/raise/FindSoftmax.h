@@ -22,6 +22,9 @@ SmallVector<Exponential> findExponentials(FunctionOpInterface function);
 /// The ops that have no use any more once nothing uses `root`, `root` first. Uses by tensor.dim do not count.
 llvm::SetVector<Operation *> findDying(Operation *root);
 
+/// The ops among `dying` that `source` reaches, itself included.
+llvm::DenseSet<Operation *> findReached(Operation *source, const llvm::SetVector<Operation *> &dying);
+
 /// An op that keeps alive what would die with `root` otherwise, if `wanted` is not among the `dying`.
 Operation *findOtherUse(Operation *wanted, const llvm::SetVector<Operation *> &dying);
 

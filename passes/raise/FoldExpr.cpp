@@ -261,7 +261,7 @@ ExprRef Exprs::foldLinear(StringRef name, ArrayRef<ExprRef> operands, Type type)
     return nullptr;
   if (!isFloor && !(least && *least >= 0))
     return nullptr;
-  auto parts = loops.divide(*a, b->constant, /*isMultiple=*/false);
+  auto parts = loops.divide(*a, b->constant, Split::none);
   return parts ? getIndex(isDivision ? parts->first : parts->second, type) : nullptr;
 }
 

@@ -80,7 +80,7 @@ std::pair<std::optional<int64_t>, std::optional<int64_t>> Loops::getRange(const 
   return {least, greatest};
 }
 
-std::optional<std::pair<Linear, Linear>> Loops::divide(const Linear &unresolved, int64_t divisor, bool isMultiple) {
+std::optional<std::pair<Linear, Linear>> Loops::divide(const Linear &unresolved, int64_t divisor, Split split) {
   Linear index = resolve(unresolved), quotient, remainder;
   quotient.constant = llvm::divideFloorSigned(index.constant, divisor);
   remainder.constant = index.constant - quotient.constant * divisor;
@@ -97,10 +97,10 @@ std::optional<std::pair<Linear, Linear>> Loops::divide(const Linear &unresolved,
       remainder = add(remainder, whole, coefficient);
       continue;
     }
-    if (coefficient < 0 || divisor % coefficient != 0 || !loops[loop].canSplit)
+    if (split == Split::none || coefficient < 0 || divisor % coefficient != 0 || !loops[loop].canSplit)
       return std::nullopt;
     int64_t innerExtent = divisor / coefficient;
-    if (isDynamic ? !isMultiple : extent % innerExtent != 0)
+    if (isDynamic ? split != Split::assumed : extent % innerExtent != 0)
       return std::nullopt;
     Loop outer = create(isDynamic ? extent : extent / innerExtent), inner = create(innerExtent);
     loops[loop].parts = {outer, inner};

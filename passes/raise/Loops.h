@@ -27,6 +27,10 @@ struct Linear {
 /// a + factor * b
 Linear add(const Linear &a, const Linear &b, int64_t factor = 1);
 
+/// Which loops a division may split: none; those whose extents are known to be multiples of the inner extent; dynamic
+/// ones, too, where the caller knows that.
+enum class Split { none, even, assumed };
+
 /// The loops over which one softmax is described. Reshapes split them: if a dimension that a loop walks is found to be
 /// two merged dimensions, the loop becomes an outer and an inner one, everywhere at once.
 class Loops {
@@ -41,9 +45,8 @@ public:
   Linear resolve(const Linear &index) const;
   /// The least and the greatest value of `index`, where they are known.
   std::pair<std::optional<int64_t>, std::optional<int64_t>> getRange(const Linear &index) const;
-  /// `index` as quotient * divisor + remainder with 0 <= remainder < divisor. Splits loops where need be; a dynamic
-  /// loop only if the caller knows that its extent `isMultiple` of what it is cut into.
-  std::optional<std::pair<Linear, Linear>> divide(const Linear &index, int64_t divisor, bool isMultiple);
+  /// `index` as quotient * divisor + remainder with 0 <= remainder < divisor, splitting loops where need be.
+  std::optional<std::pair<Linear, Linear>> divide(const Linear &index, int64_t divisor, Split split);
   /// The loop that `loop` was split from, if any, and its other part.
   std::optional<Loop> getSibling(Loop loop) const { return loops[loop].sibling; }
   /// Whether `loop` is the inner part of a split.

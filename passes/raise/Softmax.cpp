@@ -9,6 +9,15 @@ namespace mlir::gqa::raise {
 
 static bool isExponential(ExprRef expr) { return expr->isAnyOp<math::ExpOp, math::Exp2Op>(); }
 
+SmallVector<ExprRef> Softmax::getOperands() const {
+  SmallVector<ExprRef> operands = {query, key, value};
+  for (const SmallVector<ExprRef> &exprs : {scores.factors, scores.biases, scores.masks})
+    operands.append(exprs);
+  if (sink)
+    operands.push_back(sink);
+  return operands;
+}
+
 std::optional<Mismatch> SoftmaxMatcher::match(Value root, linalg::LinalgOp contraction) {
   softmax.root = root;
   if (std::optional<Mismatch> mismatch = matchContraction(contraction))
@@ -44,9 +53,9 @@ void SoftmaxMatcher::flatten(ExprRef expr, bool isDivisor, Expand expand, Produc
     }
     // Weights are finite: what stands in for infinite ones does not matter.
     ExprRef test = skipCasts(tracer.expandAll(expr->operands[0]));
-    bool isInfinityTest = test->isOp<arith::CmpFOp>() && std::isinf(getNumber(test->operands[1]).value_or(0)) &&
-                          cast<arith::CmpFPredicateAttr>(test->attributes.get("predicate")).getValue() ==
-                              arith::CmpFPredicate::OEQ;
+    bool isInfinityTest =
+        test->isOp<arith::CmpFOp>() && std::isinf(getNumber(test->operands[1]).value_or(0)) &&
+        cast<arith::CmpFPredicateAttr>(test->attributes.get("predicate")).getValue() == arith::CmpFPredicate::OEQ;
     if (isInfinityTest && getNumber(tracer.expandAll(expr->operands[1])) &&
         isEqual(skipCasts(test->operands[0]), skipCasts(tracer.expandAll(expr->operands[2])), tracer.loops))
       return inner(expr->operands[2], false);

@@ -23,6 +23,9 @@ struct Softmax {
   Loop keyLoop = 0, depthLoop = 0; ///< the loop over keys; the loop that a product of query and key sums over
   Scores scores;
   ExprRef sink = nullptr; ///< the exponent of what joins the sum of the weights, if not null
+
+  /// All that the result is made of.
+  SmallVector<ExprRef> getOperands() const;
 };
 
 /// Matches the softmax whose weights `contraction` multiplies with a value, up to `root`, which is its result or what

@@ -58,15 +58,6 @@ std::optional<Mismatch> SoftmaxMatcher::matchProducts() {
   softmax.key = product.factors[isSwapped ? 0 : 1];
   if (dependsOn(softmax.query, softmax.keyLoop, tracer.loops))
     return Mismatch{op, "reads both operands along the keys"};
-  auto usesScores = [&](ExprRef expr) {
-    bool found = false;
-    walk(expr, [&](ExprRef part) { found |= part->kind == Expr::Kind::load && part->origin == op; });
-    return found;
-  };
-  if (llvm::any_of(scores.biases, usesScores) || llvm::any_of(scores.masks, usesScores) ||
-      llvm::any_of(scores.factors, usesScores))
-    return Mismatch{op, "has products that also bias or mask the scores"};
-
   for (auto [operand, name] : {std::pair(&softmax.key, "key"), std::pair(&softmax.value, "value")}) {
     ExprRef view = followCopies(*operand, operand == &softmax.key ? &scores.scale : nullptr);
     if (!view)

@@ -253,8 +253,8 @@ ExprRef Tracer::evaluateAffine(AffineExpr expr, ArrayRef<ExprRef> dims) {
   if (expr.getKind() == AffineExprKind::Mul)
     return exprs.scaleIndex(left, factor->constant);
   if (expr.getKind() == AffineExprKind::FloorDiv)
-    return exprs.divideIndex(left, factor->constant, /*isMultiple=*/false);
-  return expr.getKind() == AffineExprKind::Mod ? exprs.getRemainder(left, factor->constant, false) : nullptr;
+    return exprs.divideIndex(left, factor->constant, Split::even);
+  return expr.getKind() == AffineExprKind::Mod ? exprs.getRemainder(left, factor->constant, Split::even) : nullptr;
 }
 
 /// Arithmetic on whole tensors.

@@ -182,8 +182,8 @@ ExprRef Tracer::expandReshape(Value source, ExprRef load) {
     }
     unsigned begin = segment.sourceBegin + skipped;
     for (unsigned dim = extents.size(); dim-- > 1;) {
-      indices[begin + dim] = exprs.getRemainder(position, extents[dim], /*isMultiple=*/true);
-      position = exprs.divideIndex(position, extents[dim], /*isMultiple=*/true);
+      indices[begin + dim] = exprs.getRemainder(position, extents[dim], Split::assumed);
+      position = exprs.divideIndex(position, extents[dim], Split::assumed);
       // What cannot be cut is no index of the source.
       if (!exprs.getLinear(indices[begin + dim]) || !exprs.getLinear(position))
         return nullptr;

@@ -182,8 +182,8 @@ ExprRef Tracer::expandPieces(Operation *op, ExprRef load) {
   if (!isEven || pieces.size() < 2)
     return nullptr;
   // All pieces, if they are one function of the number of the piece.
-  ExprRef within = exprs.getRemainder(load->operands[dim], pieces[0].size, /*isMultiple=*/false);
-  ExprRef number = exprs.divideIndex(load->operands[dim], pieces[0].size, /*isMultiple=*/false);
+  ExprRef within = exprs.getRemainder(load->operands[dim], pieces[0].size, Split::even);
+  ExprRef number = exprs.divideIndex(load->operands[dim], pieces[0].size, Split::even);
   if (!exprs.getLinear(within) || !exprs.getLinear(number))
     return nullptr;
   SmallVector<ExprRef> values;
