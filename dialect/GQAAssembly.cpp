@@ -92,10 +92,11 @@ ParseResult parseRing(OpAsmParser &parser, NamedAttrList &attributes) {
 }
 
 ParseResult parseFloat(OpAsmParser &parser, StringRef name, NamedAttrList &attributes) {
-  double value;
-  if (parser.parseFloat(value))
+  // Hexadecimal literals are the bits of an f32.
+  APFloat value(APFloat::IEEEsingle());
+  if (parser.parseFloat(value.getSemantics(), value))
     return failure();
-  attributes.set(name, parser.getBuilder().getF32FloatAttr(value));
+  attributes.set(name, FloatAttr::get(parser.getBuilder().getF32Type(), value));
   return success();
 }
 

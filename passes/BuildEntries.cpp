@@ -124,7 +124,9 @@ LogicalResult verifySignature(func::FuncOp function) {
   auto check = [&](TypeRange types, StringRef kind, bool allowScalars) -> LogicalResult {
     for (auto [index, type] : llvm::enumerate(types)) {
       Type element = getElementTypeOrSelf(type);
-      bool isKnown = element.isIntOrIndexOrFloat();
+      bool isKnown = element.isIndex() || element.isF32() || element.isF64() || element.isF16() || element.isBF16() ||
+                     llvm::any_of(ArrayRef{1u, 8u, 16u, 32u, 64u},
+                                  [&](unsigned width) { return element.isSignlessInteger(width); });
       if (!isKnown || (!isa<RankedTensorType>(type) && !(allowScalars && type == element)))
         return function.emitOpError() << kind << " " << index << " has type " << type
                                       << ", which an artifact's entry cannot carry";

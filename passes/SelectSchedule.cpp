@@ -1,4 +1,5 @@
 #include "passes/Passes.h"
+#include "passes/TargetOptions.h"
 
 #include "dialect/AttentionDims.h"
 #include "dialect/GQADialect.h"
@@ -36,6 +37,12 @@ struct SelectSchedule : impl::SelectScheduleBase<SelectSchedule> {
   using SelectScheduleBase::SelectScheduleBase;
 
   void runOnOperation() override {
+    if (failed(verifyTargetOptions(getOperation(), vectorBits, /*registers=*/16)))
+      return signalPassFailure();
+    for (auto [name, size] :
+         {std::pair("tile-g", tileG.getValue()), {"tile-m", tileM.getValue()}, {"tile-n", tileN.getValue()}})
+      if (failed(verifyTileOption(getOperation(), name, size)))
+        return signalPassFailure();
     getOperation().walk([&](AttentionOp op) {
       if (op.getSchedule())
         return;
@@ -86,8 +93,7 @@ private:
                                /*dot=*/false);
     // Register blocks are one, two or four vectors wide: four cost less than three times one.
     int64_t tileRows = vector * llvm::PowerOf2Ceil(llvm::divideCeil(g * m, vector));
-    return ScheduleAttr::get(op.getContext(), Lanes::Row, g, m, tileRows, n, split,
-                             hasDot && canUseDot(op, n));
+    return ScheduleAttr::get(op.getContext(), Lanes::Row, g, m, tileRows, n, split, hasDot && canUseDot(op, n));
   }
 
   /// Pairs of bf16 need bf16 operands and even extents (C12 of gqa.online_attention).

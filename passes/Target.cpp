@@ -44,6 +44,10 @@ llvm::Expected<Target> Target::get(llvm::StringRef cpu) {
       target.features.push_back(feature.Key);
   }
   auto has = [&](llvm::StringRef name) { return llvm::is_contained(target.features, name); };
+  // The code generator ends the program where it meets this.
+  if (llvm::Triple(target.triple).getArch() == llvm::Triple::x86_64 && !has("64bit"))
+    return llvm::createStringError("target CPU '" + target.cpu + "' has no 64-bit mode, which " + target.triple +
+                                   " needs");
   if (has("avx512f") && has("avx512vl") && has("avx512bw") && has("avx512dq")) {
     target.vectorBits = 512;
     target.registers = 32;

@@ -14,6 +14,7 @@
 #include "passes/IndexMath.h"
 #include "passes/LinalgRoles.h"
 #include "passes/Passes.h"
+#include "passes/TargetOptions.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
@@ -328,6 +329,8 @@ struct TileContractions : impl::TileContractionsBase<TileContractions> {
   using TileContractionsBase::TileContractionsBase;
 
   void runOnOperation() override {
+    if (failed(verifyTargetOptions(getOperation(), vectorBits, registers)))
+      return signalPassFailure();
     SmallVector<linalg::LinalgOp> ops;
     getOperation().walk([&](linalg::LinalgOp op) {
       if (!op->getParentOfType<scf::ForallOp>())

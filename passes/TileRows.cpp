@@ -2,6 +2,7 @@
 #include "passes/LinalgRoles.h"
 #include "passes/Passes.h"
 #include "passes/TailTiling.h"
+#include "passes/TargetOptions.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -197,6 +198,8 @@ struct TileRows : impl::TileRowsBase<TileRows> {
   using TileRowsBase::TileRowsBase;
 
   void runOnOperation() override {
+    if (failed(verifyTargetOptions(getOperation(), vectorBits, /*registers=*/16)))
+      return signalPassFailure();
     IRRewriter rewriter(&getContext());
     SmallVector<linalg::LinalgOp> ops;
     getOperation().walk([&](linalg::LinalgOp op) {

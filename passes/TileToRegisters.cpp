@@ -1,6 +1,7 @@
 #include "passes/LinalgRoles.h"
 #include "passes/PairProducts.h"
 #include "passes/Passes.h"
+#include "passes/TargetOptions.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -202,6 +203,8 @@ struct TileToRegisters : impl::TileToRegistersBase<TileToRegisters> {
   using TileToRegistersBase::TileToRegistersBase;
 
   void runOnOperation() override {
+    if (failed(verifyTargetOptions(getOperation(), vectorBits, registers)))
+      return signalPassFailure();
     Registers target{vectorBits / 32, registers};
     SmallVector<linalg::LinalgOp> ops;
     getOperation().walk([&](linalg::LinalgOp op) {

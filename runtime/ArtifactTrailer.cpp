@@ -44,6 +44,8 @@ std::string checkTrailer(std::string_view file) {
            std::to_string(image.size());
   if (getU64(trailer.substr(16)) != XXH64(image.data(), image.size(), /*seed=*/0))
     return "damaged: the checksum does not match its contents";
+  if (getU64(trailer.substr(24)) != 0)
+    return "damaged: its reserved bytes are not 0";
   return "";
 }
 
@@ -60,6 +62,10 @@ static bool writeAll(int file, std::string_view bytes) {
 }
 
 std::string writeArtifact(const std::string &path, std::string_view image) {
+  // Renaming a file over a device would destroy the device.
+  struct stat existing;
+  if (stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode) && !S_ISDIR(existing.st_mode))
+    return "cannot write '" + path + "': it is no regular file";
   std::string temporary = path + ".XXXXXX";
   auto describe = [&] { return "cannot write '" + path + "': " + std::strerror(errno); };
   int file = mkstemp(temporary.data());

@@ -5,11 +5,16 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace gqa {
 
 AtomicFile::AtomicFile(const std::string &path) : path(path), temporary(path + ".XXXXXX") {
+  // Renaming a file over a device would destroy the device.
+  struct stat existing;
+  if (stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode) && !S_ISDIR(existing.st_mode))
+    gqa::fail(GQA_IO_ERROR, "cannot write '" + path + "': it is no regular file");
   int descriptor = mkstemp(temporary.data());
   if (descriptor < 0)
     fail();

@@ -1,7 +1,11 @@
 #include "runtime/Context.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <omp.h>
+
+/// More threads than this per processor only wait for each other.
+static constexpr int64_t kMaxThreadsPerProcessor = 8;
 
 gqa_host gqa_context::getHost() { return {parallelFor, allocate, deallocate, reportError, this, /*device=*/nullptr}; }
 
@@ -28,7 +32,10 @@ void gqa_context::parallelFor(void *state, int64_t numTasks, void (*task)(void *
     options.parallel_for(options.state, numTasks, task, arg);
     return;
   }
-  int threads = options.num_threads > 0 ? options.num_threads : omp_get_max_threads();
+  int wanted = options.num_threads > 0 ? options.num_threads : omp_get_max_threads();
+  // OpenMP ends the program where it cannot have its threads, so only those are asked for that can have work.
+  int useful = static_cast<int>(std::min<int64_t>(numTasks, kMaxThreadsPerProcessor * omp_get_num_procs()));
+  int threads = std::max(1, std::min(wanted, useful));
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
   for (int64_t index = 0; index < numTasks; ++index)
     task(arg, index);

@@ -80,7 +80,7 @@ void addCompareCommand(CLI::App &app) {
       {"f32", ElementType::f32}, {"f16", ElementType::f16}, {"bf16", ElementType::bf16}};
   CLI::Option *type =
       command->add_option("--dtype", plan.type, "element type: f32, f16 or bf16; default: f32, on devices bf16");
-  type->transform(CLI::CheckedTransformer(types).description(""));
+  type->transform(oneOf(types));
   command->add_option("--prefill", plan.prefill, "tokens of prompts, a list")
       ->delimiter(',')
       ->capture_default_str()

@@ -48,8 +48,14 @@ template <typename T> void store(char *bytes, double value) {
 
 } // namespace
 
-HostTensor::HostTensor(const std::string &type, std::vector<int64_t> shape)
-    : type(type), shape(std::move(shape)), bytes(static_cast<size_t>(countBytes(type, this->shape))) {}
+HostTensor::HostTensor(const std::string &type, std::vector<int64_t> shape) : type(type), shape(std::move(shape)) {
+  int64_t count = countBytes(type, this->shape);
+  try {
+    bytes.resize(static_cast<size_t>(count));
+  } catch (const std::exception &) { // bad_alloc, or length_error
+    throw std::runtime_error("out of memory: " + print() + " takes " + std::to_string(count) + " bytes");
+  }
+}
 
 int64_t HostTensor::getElementSize() const { return getInfo(type).bits / 8; }
 int64_t HostTensor::getNumElements() const { return static_cast<int64_t>(bytes.size()) / getElementSize(); }

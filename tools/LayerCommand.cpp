@@ -72,7 +72,7 @@ void addLayerCommand(CLI::App &app) {
   std::map<std::string, ElementType> types = {
       {"f32", ElementType::f32}, {"f16", ElementType::f16}, {"bf16", ElementType::bf16}};
   command->add_option("--dtype", plan.type, "element type of attention and KV cache: f32 (default), f16 or bf16")
-      ->transform(CLI::CheckedTransformer(types).description(""));
+      ->transform(oneOf(types));
   std::map<std::string, layer::WeightType> weightTypes = {{"f32", layer::WeightType::F32},
                                                           {"bf16", layer::WeightType::BF16}};
   command->add_option("--batch", plan.batch, "sequences")->capture_default_str()->check(positiveInteger());
@@ -83,7 +83,7 @@ void addLayerCommand(CLI::App &app) {
   command->add_option("--save-weights", options->savePath, "write the pseudo-random weights to FILE.safetensors")
       ->excludes(weights);
   command->add_option("--weight-dtype", plan.weightType, "element type of pseudo-random weights: f32 (default) or bf16")
-      ->transform(CLI::CheckedTransformer(weightTypes).description(""))
+      ->transform(oneOf(weightTypes))
       ->excludes(weights);
   command->add_flag("--biases", plan.hasBiases, "pseudo-random biases, too")->excludes(weights);
   command->add_flag("--norms", plan.hasNorms, "RMS norms of queries and keys with pseudo-random scales, too")

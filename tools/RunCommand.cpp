@@ -10,6 +10,7 @@
 #include "tools/OutputFile.h"
 #include "tools/TemporaryDirectory.h"
 #include "tools/TextTable.h"
+#include "tools/Validators.h"
 
 #include <algorithm>
 #include <chrono>
@@ -339,6 +340,9 @@ bool isSource(const std::string &path) { return path.size() > 5 && path.compare(
 void run(const RunOptions &options) {
   std::optional<TemporaryDirectory> directory;
   std::string path = options.module;
+  if (!isSource(path) && (options.unfused || !options.compileOptions.empty()))
+    throw std::runtime_error(std::string(options.unfused ? "--unfused" : "--compile-option") +
+                             " needs an .mlir file to compile, but '" + path + "' is none");
   if (isSource(path)) {
     directory.emplace();
     path = directory->file("module.so");
@@ -369,13 +373,22 @@ void addRunCommand(CLI::App &app) {
       ->allow_extra_args(false);
   command->add_option("--expect", options->expected, "what a result must equal: @FILE.npy, or as for --input")
       ->allow_extra_args(false);
-  command->add_option("--atol", options->atol, "absolute tolerance of --expect")->capture_default_str();
-  command->add_option("--rtol", options->rtol, "relative tolerance of --expect")->capture_default_str();
-  command->add_option("--seed", options->seed, "seed of random inputs")->capture_default_str();
+  command->add_option("--atol", options->atol, "absolute tolerance of --expect")
+      ->check(nonNegativeNumber())
+      ->capture_default_str();
+  command->add_option("--rtol", options->rtol, "relative tolerance of --expect")
+      ->check(nonNegativeNumber())
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "seed of random inputs")
+      ->check(integerUpTo(UINT64_MAX))
+      ->capture_default_str();
   command->add_option("--device", options->device, "where to run: cpu or cuda:N; default: where the module can");
-  command->add_option("--threads", options->threads, "number of threads; 0: all")->capture_default_str();
+  command->add_option("--threads", options->threads, "number of threads; 0: all")
+      ->check(integerUpTo(4096))
+      ->capture_default_str();
   command->add_flag("--benchmark", options->benchmark, "time repeated calls");
   command->add_option("--min-time", options->minTime, "seconds that --benchmark runs for at least")
+      ->check(nonNegativeNumber())
       ->capture_default_str();
   command->add_flag("--list", options->list, "list the functions, their types and what they need");
   command->add_option("--json", options->json, "write the report as JSON to a file, or - for standard output")

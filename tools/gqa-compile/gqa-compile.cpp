@@ -4,6 +4,8 @@
 #include "passes/EmitArtifact.h"
 #include "passes/Pipelines.h"
 
+#include "mlir/Bytecode/BytecodeReader.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -71,12 +73,18 @@ int compile(const Options &options) {
   std::unique_ptr<llvm::MemoryBuffer> buffer = openInputFile(options.input, &message);
   if (!buffer)
     return fail(message);
+  if (buffer->getBuffer().contains('\0') && !isBytecode(buffer->getMemBufferRef()))
+    return fail("'" + options.input + "' is neither MLIR text nor MLIR bytecode");
   auto sources = std::make_shared<llvm::SourceMgr>();
   sources->AddNewSourceBuffer(std::move(buffer), SMLoc());
   SourceMgrDiagnosticHandler diagnostics(*sources, &context);
+  context.printOpOnDiagnostic(false);
   OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(*sources, &context);
   if (!module)
     return 1;
+  if (llvm::none_of(module->getOps<func::FuncOp>(),
+                    [](func::FuncOp function) { return function.isPublic() && !function.isExternal(); }))
+    return fail("'" + options.input + "' has no public function to compile");
 
   PassManager manager(&context);
   gqa::LowerOptions lowerOptions;

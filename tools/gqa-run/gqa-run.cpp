@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <new>
 
 int main(int argc, char **argv) {
   CLI::App app("runs, checks, measures and compares grouped-query attention", "gqa-run");
@@ -26,6 +27,9 @@ int main(int argc, char **argv) {
     app.parse(arguments);
   } catch (const CLI::ParseError &error) {
     return app.exit(error) == 0 ? 0 : 1; // asking for help is no error
+  } catch (const std::bad_alloc &) {
+    std::fprintf(stderr, "gqa-run: error: out of memory\n");
+    return 1;
   } catch (const std::exception &error) {
     std::fprintf(stderr, "gqa-run: error: %s\n", error.what());
     return 1;

@@ -11,6 +11,12 @@
 // RUN: %t.program %t.so copies | FileCheck %s
 // RUN: %t.program %t.unfused.so decode | FileCheck %s
 
+// The address space ends before the inputs fit, as under `ulimit -v`.
+// RUN: not %python -c "import resource, subprocess, sys; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)); sys.exit(subprocess.call(sys.argv[1:]))" \
+// RUN:   gqa-run %t.so --function decode --input 2x3x1x16xf32 --input 2x9000000x16xf32 --input 2x9000000x16xf32 2>&1 \
+// RUN: | FileCheck %s --check-prefix=LIMIT
+// LIMIT: gqa-run: error: {{.*}}out of memory
+
 // CHECK: 1 thread: each of {{[1-9][0-9]*}} allocations failed once, {{[1-9][0-9]*}} of them in compiled code
 // CHECK: 2 threads: each of {{[1-9][0-9]*}} allocations failed once, {{[1-9][0-9]*}} of them in compiled code
 
