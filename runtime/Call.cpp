@@ -15,7 +15,7 @@ namespace {
 class Descriptor {
 public:
   explicit Descriptor(const DLTensor &tensor) {
-    char *data = static_cast<char *>(tensor.data) + tensor.byte_offset;
+    char *data = static_cast<char *>(tensor.data) + (tensor.data ? tensor.byte_offset : 0);
     words = {reinterpret_cast<intptr_t>(data), reinterpret_cast<intptr_t>(data), 0};
     words.insert(words.end(), tensor.shape, tensor.shape + tensor.ndim);
     std::vector<int64_t> strides(static_cast<size_t>(tensor.ndim), 1);
@@ -137,6 +137,8 @@ private:
     host.device = device ? device->getTable() : nullptr;
     int32_t status = function(&host, args.data());
     context.releaseLeftovers();
+    if (context.takeCallbackFailure())
+      fail(GQA_EXECUTION_FAILED, "'" + entry.name + "' failed: the caller's parallel_for has thrown an exception");
     if (device && device->getFailure())
       fail(device->getFailure()->status, "'" + entry.name + "' failed: " + device->getFailure()->message);
     if (status == GQA_OUT_OF_MEMORY)

@@ -16,20 +16,44 @@ const std::shared_ptr<const gqa::cuda::Device> &gqa_context::getDevice(int ordin
   return it->second;
 }
 
-void gqa_context::releaseLeftovers() {
-  for (void *pointer : live) {
+// Callbacks are C functions, but callers write them in C++, too. What they throw ends here: compiled code has no way to
+// pass it on.
+
+void *gqa_context::takeMemory(int64_t bytes, int64_t alignment) const noexcept {
+  try {
+    return options.allocate ? options.allocate(options.state, bytes, alignment)
+                            : std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(bytes));
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+void gqa_context::returnMemory(void *pointer) const noexcept {
+  try {
     if (options.deallocate)
       options.deallocate(options.state, pointer);
     else
       std::free(pointer);
+  } catch (...) {
+    // There is nobody left to be told.
   }
+}
+
+void gqa_context::releaseLeftovers() {
+  for (void *pointer : live)
+    returnMemory(pointer);
   live.clear();
 }
 
 void gqa_context::parallelFor(void *state, int64_t numTasks, void (*task)(void *, int64_t), void *arg) {
-  const gqa_options &options = static_cast<gqa_context *>(state)->options;
+  auto *context = static_cast<gqa_context *>(state);
+  const gqa_options &options = context->options;
   if (options.parallel_for) {
-    options.parallel_for(options.state, numTasks, task, arg);
+    try {
+      options.parallel_for(options.state, numTasks, task, arg);
+    } catch (...) {
+      context->hasFailedCallback = true;
+    }
     return;
   }
   int wanted = options.num_threads > 0 ? options.num_threads : omp_get_max_threads();
@@ -47,19 +71,14 @@ void *gqa_context::allocate(void *state, int64_t bytes, int64_t alignment) {
     return nullptr;
   // aligned_alloc wants a multiple of the alignment, and an empty buffer an address.
   int64_t rounded = (bytes + alignment) / alignment * alignment;
-  void *pointer = context->options.allocate
-                      ? context->options.allocate(context->options.state, rounded, alignment)
-                      : std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(rounded));
+  void *pointer = context->takeMemory(rounded, alignment);
   if (!pointer)
     return nullptr;
   try {
     std::lock_guard<std::mutex> lock(context->mutex);
     context->live.insert(pointer);
   } catch (...) {
-    if (context->options.deallocate)
-      context->options.deallocate(context->options.state, pointer);
-    else
-      std::free(pointer);
+    context->returnMemory(pointer);
     return nullptr;
   }
   return pointer;
@@ -71,10 +90,7 @@ void gqa_context::deallocate(void *state, void *pointer) {
     std::lock_guard<std::mutex> lock(context->mutex);
     context->live.erase(pointer);
   }
-  if (context->options.deallocate)
-    context->options.deallocate(context->options.state, pointer);
-  else
-    std::free(pointer);
+  context->returnMemory(pointer);
 }
 
 void gqa_context::reportError(void *state, const char *text) {

@@ -5,6 +5,7 @@
 #include "runtime/cuda/Device.h"
 #include "runtime/gqa_host.h"
 
+#include <atomic>
 #include <exception>
 #include <map>
 #include <mutex>
@@ -21,6 +22,9 @@ struct gqa_context {
 
   /// The CUDA device with this number, opened when it is first needed. Throws gqa::Failure.
   const std::shared_ptr<const gqa::cuda::Device> &getDevice(int ordinal);
+
+  /// Whether a callback of the caller has thrown since this was last asked.
+  bool takeCallbackFailure() { return hasFailedCallback.exchange(false); }
 
   /// Frees what a failed call left behind.
   void releaseLeftovers();
@@ -59,6 +63,9 @@ private:
     return status;
   }
 
+  void *takeMemory(int64_t bytes, int64_t alignment) const noexcept;
+  void returnMemory(void *pointer) const noexcept;
+
   static void parallelFor(void *state, int64_t numTasks, void (*task)(void *, int64_t), void *arg);
   static void *allocate(void *state, int64_t bytes, int64_t alignment);
   static void deallocate(void *state, void *pointer);
@@ -66,6 +73,7 @@ private:
 
   std::mutex mutex; // tasks of one call allocate from several threads
   std::unordered_set<void *> live;
+  std::atomic<bool> hasFailedCallback{false};
   std::map<int, std::shared_ptr<const gqa::cuda::Device>> devices;
 };
 

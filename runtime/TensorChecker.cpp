@@ -2,6 +2,9 @@
 
 #include "runtime/Failure.h"
 
+#include <algorithm>
+#include <cstdlib>
+
 namespace gqa {
 
 namespace {
@@ -17,6 +20,9 @@ struct ElementType {
   uint8_t code;
   uint8_t bits;
 };
+
+/// Bytes that x86 and AArch64 can address, and more than there are.
+constexpr int64_t kMaxBytes = int64_t(1) << 56;
 
 constexpr ElementType kElementTypes[] = {
     {"f32", kDLFloat, 32}, {"f64", kDLFloat, 64}, {"f16", kDLFloat, 16}, {"bf16", kDLBfloat, 16}, {"i64", kDLInt, 64},
@@ -46,7 +52,24 @@ bool isSameType(DLDataType type, const std::string &name) {
   return false;
 }
 
-static void checkMemory(const DLTensor &tensor, bool isEmpty, const std::string &what) {
+/// The distance of the last element from the first must be a number of bytes that an address can hold, strides of 0 and
+/// empty tensors not excepted, so that nothing that is computed from shapes overflows.
+void checkSize(const DLTensor &tensor, const std::string &what) {
+  int64_t dense = tensor.dtype.bits / 8, span = 0;
+  bool overflows = false;
+  for (int dim = tensor.ndim - 1; dim >= 0; --dim) {
+    int64_t extent = std::max<int64_t>(tensor.shape[dim], 1), step = 0;
+    overflows |= __builtin_mul_overflow(dense, extent, &dense);
+    if (!tensor.strides)
+      continue;
+    overflows |= __builtin_mul_overflow(tensor.strides[dim], (extent - 1) * (tensor.dtype.bits / 8), &step);
+    overflows |= step == INT64_MIN || __builtin_add_overflow(span, std::abs(step), &span);
+  }
+  if (overflows || (!tensor.strides && dense > kMaxBytes) || span > kMaxBytes)
+    fail(GQA_INVALID_ARGUMENT, what + " is larger than any memory");
+}
+
+void checkMemory(const DLTensor &tensor, bool isEmpty, const std::string &what) {
   if (!tensor.data && !isEmpty)
     fail(GQA_INVALID_ARGUMENT, what + " has no data");
   int last = tensor.ndim - 1;
@@ -79,7 +102,10 @@ void TensorChecker::check(const DLTensor *tensor, const TensorDescription &expec
   if (tensor->ndim != static_cast<int>(expected.shape.size()))
     fail(GQA_INVALID_ARGUMENT, what + " has rank " + std::to_string(tensor->ndim) + ", expected rank " +
                                    std::to_string(expected.shape.size()) + " as " + print(expected));
+  if (tensor->ndim > 0 && !tensor->shape)
+    fail(GQA_INVALID_ARGUMENT, what + " has no shape");
   bool isEmpty = checkShape(*tensor, expected, what);
+  checkSize(*tensor, what);
   checkMemory(*tensor, isEmpty, what);
 }
 

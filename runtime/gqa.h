@@ -20,7 +20,10 @@ extern "C" {
 #define GQA_API
 #endif
 
-/* The version of this interface. A library serves callers built with the same major version. */
+/* The version of this interface. A library serves callers that were built with the same major version and the same or
+ * an older minor version: a minor version adds functions, status codes and values of enumerations; what changes or
+ * removes one, or changes the layout of a struct, is a major version. While the major version is 0, minor versions count
+ * as major ones. gqa_version() tells a program which library it has met. */
 #define GQA_API_VERSION_MAJOR 0
 #define GQA_API_VERSION_MINOR 2
 
@@ -32,7 +35,7 @@ typedef enum gqa_status {
   GQA_BAD_ARTIFACT = 4,       /* not an artifact, truncated, damaged, or of another format version */
   GQA_UNSUPPORTED_TARGET = 5, /* the artifact needs CPU features that this machine lacks */
   GQA_OUT_OF_MEMORY = 6,
-  GQA_EXECUTION_FAILED = 7, /* an assertion of the compiled function failed */
+  GQA_EXECUTION_FAILED = 7, /* an assertion of the compiled function failed, or a callback has thrown */
   GQA_INTERNAL_ERROR = 8,
   GQA_BAD_CACHE_FILE = 9, /* not a saved sequence, truncated, damaged, or of a cache with other layers */
   GQA_NO_DEVICE = 10,     /* no CUDA driver, no device, or none with this number */
@@ -50,7 +53,9 @@ GQA_API int32_t gqa_version(void);
 typedef struct gqa_context gqa_context;
 
 /* How a context runs tasks and gets memory. Callbacks that are NULL are the library's own: OpenMP, aligned_alloc, free.
- * allocate and deallocate are given together. */
+ * allocate and deallocate are given together. Tasks allocate, so these two are called from several threads at once.
+ * Callbacks written in C++ may throw: an allocate that throws counts as NULL, a parallel_for that throws makes the call
+ * fail with GQA_EXECUTION_FAILED (no task may run any more by then). */
 typedef struct gqa_options {
   void *state;         /* first argument of every callback */
   int32_t num_threads; /* for the library's own parallel-for; 0: as many as OpenMP gives */

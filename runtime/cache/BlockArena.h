@@ -53,7 +53,13 @@ public:
 private:
   struct Deallocate {
     Allocator allocator;
-    void operator()(uint8_t *pointer) const { allocator.deallocate(allocator.state, pointer); }
+    void operator()(uint8_t *pointer) const noexcept {
+      try {
+        allocator.deallocate(allocator.state, pointer);
+      } catch (...) {
+        // A caller's callback in C++; nobody is left to be told.
+      }
+    }
   };
   using Memory = std::unique_ptr<uint8_t[], Deallocate>;
 

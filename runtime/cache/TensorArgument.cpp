@@ -2,7 +2,12 @@
 
 #include "runtime/Context.h"
 
+#include <algorithm>
+
 namespace gqa::cache {
+
+/// More elements than any address space has room for.
+constexpr int64_t kMaxElements = int64_t(1) << 54;
 
 [[noreturn]] static void refuse(const std::string &message) { fail(GQA_INVALID_ARGUMENT, message); }
 
@@ -60,10 +65,12 @@ TensorArgument::TensorArgument(const DLTensor *tensor, const std::string &what, 
   if (!fits(shape, wanted))
     refuse(what + " must have shape " + print(wanted) + ", got " + print(shape));
   bool isEmpty = false;
+  int64_t bytes = getBits(type) / 8, dense = 1;
   for (size_t dim = shape.size(); dim > 0; --dim) {
     isEmpty |= shape[dim - 1] == 0;
-    if (dim < shape.size())
-      strides[dim - 1] = strides[dim] * shape[dim];
+    strides[dim - 1] = dense;
+    if (__builtin_mul_overflow(dense, std::max<int64_t>(shape[dim - 1], 1), &dense) || dense > kMaxElements)
+      refuse(what + " is larger than any memory: " + print(shape));
   }
   if (tensor->strides)
     strides.assign(tensor->strides, tensor->strides + tensor->ndim);
@@ -72,7 +79,6 @@ TensorArgument::TensorArgument(const DLTensor *tensor, const std::string &what, 
   if (!tensor->data && !isEmpty)
     refuse(what + " has no data");
   data = static_cast<char *>(tensor->data) + (tensor->data ? tensor->byte_offset : 0);
-  int64_t bytes = getBits(type) / 8;
   if (reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(bytes) != 0)
     refuse(what + " must be aligned to its elements of " + std::to_string(bytes) + " bytes");
 }
