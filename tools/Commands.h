@@ -7,6 +7,7 @@
 /// one-line message where that fails.
 namespace gqa {
 
+void addCacheCommand(CLI::App &app);
 void addLayerCommand(CLI::App &app);
 void addMemoryCommand(CLI::App &app);
 void addRunCommand(CLI::App &app);

@@ -10,18 +10,27 @@ namespace {
 
 constexpr double megabyte = 1 << 20;
 
-/// What a reader must know who compares these sizes with a model that forgets tokens outside its window; else "".
+bool hasWindow(const MemoryReport &report) { return report.heads.model && report.heads.model->window > 0; }
+
+/// What a reader must know who compares these sizes with those of a cache that keeps every token; else "".
 std::string windowNote(const MemoryReport &report) {
-  if (!report.heads.model || report.heads.model->window == 0)
+  if (!hasWindow(report))
     return "";
-  return report.heads.model->name + " has a " + describeWindow(*report.heads.model) +
-         "; no credit is given for windows: these caches keep every token in every layer.";
+  const ModelData &model = *report.heads.model;
+  return model.name + " has a " + describeWindow(model) + ": " + std::to_string(model.countWindowLayers()) + " of " +
+         std::to_string(report.heads.layers) + " layers keep at most " + std::to_string(model.window) +
+         " tokens, in rings.";
 }
 
 } // namespace
 
 double MemoryReport::bytes(int64_t kvHeads, int64_t tokenCount) const {
-  return kvCacheBytes({heads.layers, batch, kvHeads, tokenCount, heads.headDim}, cacheElementBits().at(elementType));
+  KVCacheShape shape{heads.layers, batch, kvHeads, tokenCount, heads.headDim};
+  if (heads.model) {
+    shape.windowLayers = heads.model->countWindowLayers();
+    shape.window = heads.model->window;
+  }
+  return kvCacheBytes(shape, cacheElementBits().at(elementType));
 }
 
 double MemoryReport::savedPercent(int64_t kvHeads) const {
@@ -34,7 +43,8 @@ std::string MemoryReport::text() const {
                      std::to_string(heads.heads) + " query heads, head dim " + std::to_string(heads.headDim) +
                      ", batch " + std::to_string(batch) + ", " + elementType + " (" + formatNumber(elementBytes, 1) +
                      (elementBytes == 1 ? " byte)\n" : " bytes)\n");
-  text += std::string("size = ") + kvCacheFormula + "; MB = 2^20 bytes\n\n";
+  text +=
+      std::string("size = ") + (hasWindow(*this) ? windowedKVCacheFormula : kvCacheFormula) + "; MB = 2^20 bytes\n\n";
 
   TextTable table(/*headingRows=*/2);
   std::vector<std::string> names = {"tokens"}, counts = {""};
@@ -72,7 +82,7 @@ nlohmann::ordered_json MemoryReport::json() const {
                         {"bytes", sizes},
                         {"saved_percent", savedPercent(kvHeads)}});
   }
-  nlohmann::ordered_json report = {{"formula", kvCacheFormula},
+  nlohmann::ordered_json report = {{"formula", hasWindow(*this) ? windowedKVCacheFormula : kvCacheFormula},
                                    {"model", heads.model ? nlohmann::ordered_json(heads.model->name) : nullptr},
                                    {"layers", heads.layers},
                                    {"heads", heads.heads},
@@ -82,8 +92,11 @@ nlohmann::ordered_json MemoryReport::json() const {
                                    {"element_bits", cacheElementBits().at(elementType)},
                                    {"tokens", tokens},
                                    {"variants", variants}};
-  if (std::string note = windowNote(*this); !note.empty())
-    report["note"] = note;
+  if (hasWindow(*this)) {
+    report["window"] = heads.model->window;
+    report["window_layers"] = heads.model->countWindowLayers();
+    report["note"] = windowNote(*this);
+  }
   return report;
 }
 

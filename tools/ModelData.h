@@ -21,6 +21,16 @@ struct ModelData {
   int64_t globalEvery = 0; // 0: not given
   double softcap = 0;      // 0: off
   bool sinks = false;
+
+  /// Those of the layers that have the window: with windowEvery the first of each so many layers, with globalEvery all
+  /// but the last of so many, else all.
+  int64_t countWindowLayers() const {
+    if (window == 0)
+      return 0;
+    if (windowEvery)
+      return (layers + windowEvery - 1) / windowEvery;
+    return globalEvery ? layers - layers / globalEvery : layers;
+  }
 };
 
 /// The models of the text of a models.json; `path` is for messages. Throws std::runtime_error naming model and field.

@@ -9,6 +9,7 @@
 int main(int argc, char **argv) {
   CLI::App app("runs, checks, measures and compares grouped-query attention", "gqa-run");
   gqa::addCompareCommand(app);
+  gqa::addCacheCommand(app);
   gqa::addLayerCommand(app);
   gqa::addMemoryCommand(app);
   gqa::addRunCommand(app);

@@ -60,16 +60,20 @@ TEST(MemoryReport, JsonAndPlotHoldTheSameNumbers) {
   EXPECT_EQ(plot.series[1].label, "GQA-8");
 }
 
-TEST(MemoryReport, WindowsGetNoCreditAndThatIsSaid) {
+TEST(MemoryReport, LayersWithAWindowKeepIt) {
   MemoryReport report = llama7B();
   EXPECT_EQ(report.text().find("window"), std::string::npos);
   ModelData model;
   model.name = "windowed";
-  model.window = 4096;
+  model.layers = 32;
+  model.window = 1024;
+  model.windowEvery = 2;
   report.heads.model = model;
-  EXPECT_EQ(report.bytes(8, 2048), 256 * megabyte);
-  EXPECT_NE(report.text().find("no credit is given for windows"), std::string::npos);
-  EXPECT_TRUE(report.json().contains("note"));
+  EXPECT_EQ(report.bytes(8, 512), 64 * megabyte) << "shorter than the window";
+  EXPECT_EQ(report.bytes(8, 2048), (128 + 64) * megabyte) << "16 layers with 2048 tokens, 16 with 1024";
+  EXPECT_NE(report.text().find("16 of 32 layers keep at most 1024 tokens"), std::string::npos);
+  EXPECT_NE(report.text().find("sum over layers of min(tokens, window)"), std::string::npos);
+  EXPECT_EQ(report.json()["window_layers"], 16);
 }
 
 } // namespace

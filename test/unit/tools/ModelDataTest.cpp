@@ -34,6 +34,11 @@ TEST(ModelData, ShippedFileHoldsWhatItSays) {
   EXPECT_EQ(describeWindow(gemma), "window of 4096 tokens in one of 2 layers");
   EXPECT_EQ(describeWindow(findModel(models, "gemma-3-12b")), "window of 1024 tokens in 5 of 6 layers");
   EXPECT_EQ(describeWindow(findModel(models, "mistral-7b-v0.1")), "window of 4096 tokens in every layer");
+  EXPECT_EQ(findModel(models, "gpt-oss-20b").countWindowLayers(), 12);
+  EXPECT_EQ(findModel(models, "gemma-3-12b").countWindowLayers(), 40);
+  EXPECT_EQ(findModel(models, "gemma-3-1b").countWindowLayers(), 22) << "of 26: the last two have the window, too";
+  EXPECT_EQ(findModel(models, "mistral-7b-v0.1").countWindowLayers(), 32);
+  EXPECT_EQ(llama.countWindowLayers(), 0);
   EXPECT_TRUE(findModel(models, "gpt-oss-20b").sinks);
 }
 
