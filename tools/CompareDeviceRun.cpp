@@ -2,7 +2,6 @@
 
 #include "tools/CompareCheck.h"
 #include "tools/CompareData.h"
-#include "tools/CompilerProcess.h"
 #include "tools/DeviceSession.h"
 #include "tools/LoadedArtifact.h"
 #include "tools/OutputFile.h"
@@ -51,14 +50,13 @@ private:
   void compile(DeviceResult &onDevice) {
     TemporaryDirectory directory;
     writeOutput(directory.file("compare.mlir"), plan.moduleText());
-    std::string target = "--gpu=" + getCompilerTarget(*device);
     auto make = [&](const char *name, const std::vector<std::string> &options) {
-      compileArtifact(directory.file("compare.mlir"), directory.file(name), options);
+      compileForDevice(*device, directory.file("compare.mlir"), directory.file(name), options);
       return std::make_unique<LoadedArtifact>(directory.file(name), plan.threads);
     };
-    fused = make("fused.so", {target});
+    fused = make("fused.so", {});
     try {
-      unfused = make("unfused.so", {target, "--unfused"});
+      unfused = make("unfused.so", {"--unfused"});
     } catch (const std::exception &error) {
       onDevice.noUnfused = error.what();
     }

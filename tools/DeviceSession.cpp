@@ -1,6 +1,7 @@
 #include "tools/DeviceSession.h"
 
 #include "runtime/Failure.h"
+#include "tools/CompilerProcess.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -19,8 +20,20 @@ DLDevice parseDevice(const std::string &text) {
   return {kDLCUDA, std::stoi(number)};
 }
 
-std::string getCompilerTarget(const cuda::Device &device) {
-  return device.getComputeCapability() == 90 ? "sm_90a" : "sm_80";
+void compileForDevice(const cuda::Device &device, const std::string &module, const std::string &artifact,
+                      std::vector<std::string> options) {
+  options.push_back("--gpu=sm_80");
+  if (device.getComputeCapability() == 90) {
+    std::vector<std::string> hopper = options;
+    hopper.back() = "--gpu=sm_90a";
+    try {
+      return compileArtifact(module, artifact, hopper);
+    } catch (const std::runtime_error &error) {
+      if (std::string(error.what()).find("unknown GPU") == std::string::npos)
+        throw;
+    }
+  }
+  compileArtifact(module, artifact, options);
 }
 
 namespace {

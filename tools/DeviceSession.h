@@ -12,9 +12,10 @@ namespace gqa {
 /// "cpu", "cuda" (the first device) or "cuda:N". Throws std::runtime_error for anything else.
 DLDevice parseDevice(const std::string &text);
 
-/// What gqa-compile's option --gpu takes for the device, e.g. "sm_90a": Hopper's own instructions there, the portable
-/// path elsewhere.
-std::string getCompilerTarget(const cuda::Device &device);
+/// Compiles the file `module` for a device: for its own architecture where the compiler knows it, else for sm_80, whose
+/// code runs on later ones, too. Throws std::runtime_error as compileArtifact does.
+void compileForDevice(const cuda::Device &device, const std::string &module, const std::string &artifact,
+                      std::vector<std::string> options);
 
 /// Tensors of the host on a device, with the same strides: whatever lies between the elements is copied, too.
 class DeviceTensors {

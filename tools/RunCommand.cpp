@@ -349,9 +349,11 @@ void run(const RunOptions &options) {
     std::vector<std::string> flags = options.compileOptions;
     if (options.unfused)
       flags.push_back("--unfused");
-    if (!options.device.empty() && parseDevice(options.device).device_type == kDLCUDA)
-      flags.push_back("--gpu=" + getCompilerTarget(*cuda::Device::open(parseDevice(options.device).device_id)));
-    compileArtifact(options.module, path, flags);
+    DLDevice device = options.device.empty() ? DLDevice{kDLCPU, 0} : parseDevice(options.device);
+    if (device.device_type == kDLCUDA)
+      compileForDevice(*cuda::Device::open(device.device_id), options.module, path, flags);
+    else
+      compileArtifact(options.module, path, flags);
   }
   Module module(path, options.threads);
   if (options.list)

@@ -39,7 +39,7 @@ struct Options {
   std::string directory, gpu, targetCpu = "x86-64-v3", device = "cuda:0", stage, only;
   int64_t call = -1, maxCalls = 1000;
   int jobs = 1, every = 1;
-  bool isSmall = false, hasProgress = false;
+  bool isSmall = false, hasProgress = false, isEmulated = false;
 };
 
 /// "" or what the compiler said.
@@ -48,6 +48,8 @@ std::string compile(const CheckFunction &function, const Options &options) {
   std::vector<std::string> flags = {"--target-cpu=" + options.targetCpu};
   if (!options.gpu.empty())
     flags.push_back("--gpu=" + options.gpu);
+  if (options.isEmulated)
+    flags.push_back("--emulate");
   writeOutput(directory.file("f.mlir"),
               printAttentionFunction(function.function.problem, "f", function.function.dynamicDims));
   try {
@@ -224,6 +226,7 @@ int main(int argc, char **argv) {
   CLI::App *buildCommand = app.add_subcommand("build", "compile the functions");
   buildCommand->add_option("DIR", options.directory)->required()->check(CLI::ExistingDirectory);
   buildCommand->add_option("--gpu", options.gpu, "device to compile for: sm_90a, sm_80; none: the CPU");
+  buildCommand->add_flag("--emulate", options.isEmulated, "with --gpu: kernels run on the CPU, by the emulator");
   buildCommand->add_option("--target-cpu", options.targetCpu, "CPU of the host code")->capture_default_str();
   buildCommand->add_option("--jobs", options.jobs, "compilations at a time")->check(CLI::Range(1, 256));
   CLI::App *runCommand = app.add_subcommand("run", "run a stage");

@@ -157,6 +157,24 @@ class CheckTest(unittest.TestCase):
         self.assertEqual(report["stages"][1]["refused"][0]["reason"], "dims of 4096")
         self.assertIn("1 refused by the compiler", output)
 
+    def test_running_nothing_is_not_passing(self):
+        self.pretend(block={**GOOD, "functions": 0, "calls": 0, "refused": [{"name": "block_x", "reason": "no"}]})
+        code, report, _ = self.run_check()
+        self.assertEqual(code, 1)
+        self.assertEqual(report["failure"]["message"],
+                         "sm_90a, block: nothing to run; refused by the compiler: 1")
+
+    def test_targets_that_the_compiler_refuses_are_left_out(self):
+        place = os.path.join(self.directory.name, "sm_90a")
+        self.write("sm_90a/functions.json", '[{"name": "a", "refused": null}, {"name": "b", "refused": "no"}]')
+        check.drop_refused(place)
+        self.assertTrue(os.path.exists(place))
+        self.write("sm_90a/functions.json", '[{"name": "a", "refused": "unknown GPU"}]')
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            check.drop_refused(place)
+        self.assertFalse(os.path.exists(place))
+        self.assertEqual(output.getvalue(), "sm_90a: left out, the compiler says: unknown GPU\n")
+
     def test_targets_follow_the_device(self):
         os.mkdir(os.path.join(self.directory.name, "sm_80"))
         self.write("sm_80/functions.json", "[]")
