@@ -24,9 +24,20 @@ int chooseImage(const gqa_device_image *images, int capability) {
   return -1;
 }
 
+/// Whether PTX among `images` runs wherever `image` does.
+static bool isCovered(const gqa_device_image &image, const gqa_device_image *images) {
+  for (const gqa_device_image *other = images; other->kind != 0; ++other)
+    if (other != &image && other->kind == GQA_DEVICE_PTX && !other->is_architecture_specific &&
+        other->compute_capability <= image.compute_capability)
+      return true;
+  return false;
+}
+
 std::string describeNeeds(const gqa_device_image *images) {
   std::vector<std::string> needs;
   for (const gqa_device_image *image = images; image->kind != 0; ++image) {
+    if (isCovered(*image, images))
+      continue;
     std::string need = printCapability(image->compute_capability);
     if (!image->is_architecture_specific)
       need += image->kind == GQA_DEVICE_PTX
