@@ -2,6 +2,7 @@
 
 #include "tools/OutputFile.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -134,7 +135,7 @@ HostTensor readNpy(const std::string &path) {
   if (getField(path, header, "fortran_order") == "True")
     copyFortran(data, tensor);
   else
-    std::memcpy(tensor.data(), data, available);
+    std::copy_n(data, available, tensor.data());
   return tensor;
 }
 
