@@ -121,6 +121,8 @@ struct ExpandMath : impl::ExpandMathBase<ExpandMath> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<ExpandExp2, ExpandExp>(&getContext(), hasScale);
+    // LLVM's intrinsic takes one exponent for a whole vector.
+    math::populateExpansionPatterns(patterns, {"math.fpowi"});
     if (!hasBF16)
       arith::populateExpandBFloat16Patterns(patterns);
     populateMathPolynomialApproximationPatterns(

@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace mlir::gqa {
@@ -36,18 +37,67 @@ bool shouldFuse(OpOperand *operand) {
   return !isCostly(producer) || isReadOnce(operand, consumer);
 }
 
+/// The generic that only permutes or repeats its input, or null.
+linalg::GenericOp getCopy(Value value) {
+  auto op = value.getDefiningOp<linalg::GenericOp>();
+  if (!op || op.getNumDpsInputs() != 1 || op->getNumResults() != 1 || op.getNumReductionLoops() > 0 ||
+      !op.getIndexingMapsArray()[0].isProjectedPermutation() || !op.getIndexingMapsArray()[1].isIdentity() ||
+      getElementTypeOrSelf(op.getDpsInputs()[0]) != getElementTypeOrSelf(op.getResult(0)))
+    return nullptr;
+  return op.getBody()->getTerminator()->getOperand(0) == op.getBody()->getArgument(0) ? op : nullptr;
+}
+
+/// A contraction reads what its operand is a transposition of: packing transposes anyway.
+struct ReadThroughCopies : OpInterfaceRewritePattern<linalg::LinalgOp> {
+  using OpInterfaceRewritePattern::OpInterfaceRewritePattern;
+  LogicalResult matchAndRewrite(linalg::LinalgOp op, PatternRewriter &rewriter) const override {
+    if (!isFloatContraction(op))
+      return rewriter.notifyMatchFailure(op, "not a contraction");
+    SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+    SmallVector<Value> inputs = op.getDpsInputs();
+    bool changed = false;
+    for (unsigned i = 0; i < 2; ++i) {
+      linalg::GenericOp copy = getCopy(inputs[i]);
+      // What varies along fewer loops than before could leave the contraction without its roles.
+      if (!copy || copy.getIndexingMapsArray()[0].getNumResults() != copy.getNumLoops())
+        continue;
+      maps[i] = copy.getIndexingMapsArray()[0].compose(maps[i]);
+      inputs[i] = copy.getDpsInputs()[0];
+      changed = true;
+    }
+    if (!changed)
+      return rewriter.notifyMatchFailure(op, "no operand is a copy");
+    auto generic = linalg::GenericOp::create(rewriter, op.getLoc(), op->getResultTypes(), inputs, op.getDpsInits(),
+                                             maps, op.getIteratorTypesArray());
+    rewriter.cloneRegionBefore(op->getRegion(0), generic.getRegion(), generic.getRegion().begin());
+    rewriter.replaceOp(op, generic);
+    return success();
+  }
+};
+
 struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
   void runOnOperation() override {
-    if (failed(decomposeSoftmax()) || failed(generalize()))
+    if (failed(decomposeSoftmax()) || failed(generalize()) || failed(dropUnitDims()))
       return signalPassFailure();
     RewritePatternSet patterns(&getContext());
     linalg::populateElementwiseOpsFusionPatterns(patterns, shouldFuse);
+    patterns.add<ReadThroughCopies>(&getContext());
+    // Powers with constant exponents are products.
+    populateMathAlgebraicSimplificationPatterns(patterns);
     linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }
 
 private:
+  /// Dimensions of extent 1 give maps with constants, which have no vector form and do not fuse.
+  LogicalResult dropUnitDims() {
+    RewritePatternSet patterns(&getContext());
+    linalg::ControlDropUnitDims options;
+    linalg::populateFoldUnitExtentDimsPatterns(patterns, options);
+    return applyPatternsGreedily(getOperation(), std::move(patterns));
+  }
+
   /// linalg.softmax as the ops that it stands for.
   LogicalResult decomposeSoftmax() {
     IRRewriter rewriter(&getContext());

@@ -11,7 +11,12 @@ namespace mlir::gqa {
 struct LoopSteps {
   unsigned loop;
   SmallVector<int64_t> steps;
+  /// For a reduction, last in the order: steps of more than 1 are combined lane by lane, and the lanes once at the end.
+  bool keepsLanes = false;
 };
+
+/// Whether the loops of `op` with `keepsLanes` can be: its outputs have one combiner each, which has a neutral element.
+bool canKeepLanes(linalg::LinalgOp op);
 
 /// Replaces `op`, on tensors, by nested sequential loops, outermost first in `order`, around copies of it on tiles of
 /// static size.

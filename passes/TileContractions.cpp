@@ -4,7 +4,8 @@
 //   task (row block, lane block, every other parallel dimension)
 //     for each block of the reduction
 //       pack lhs to [rows][depth], rhs to [panel][depth][lanes], both f32
-//       for each register block: acc[rows, lanes] += lhs[rows, depth] * rhs[depth, lanes], one step of depth at a time
+//       for each panel, for each register block of rows:
+//         acc[rows, lanes] += sum over depth of lhs[rows, depth] * rhs[depth, lanes], one step of depth at a time
 //     write the accumulators to the result
 //
 // "Lanes" is the innermost dimension of the result; the operand that lists it is called rhs, the other one lhs.
@@ -31,9 +32,15 @@ namespace mlir::gqa {
 
 namespace {
 
-/// Rows and lanes of one task, steps of the reduction between two visits of the accumulators. A packed rhs of
-/// kDepth x kLanes floats takes a quarter of a megabyte, and a row of the lhs is read kLanes times.
-constexpr int64_t kRows = 192, kLanes = 256, kDepth = 256;
+/// The most rows and lanes of one task, and the steps of the reduction between two visits of the accumulators. A panel
+/// of kDepth x 64 floats stays in the first-level cache; accumulators and packed lhs, in the second.
+constexpr int64_t kMaxRows = 384, kMaxLanes = 512, kDepth = 128;
+
+/// Tasks get smaller, but not below this, until there are kTasks of them.
+constexpr int64_t kMinRows = 96, kMinLanes = 128, kTasks = 8;
+
+/// What an unknown number of rows or lanes is taken for.
+constexpr int64_t kAssumedExtent = 192;
 
 /// The extents of the tiles of one contraction.
 struct BlockShape {
@@ -43,19 +50,43 @@ struct BlockShape {
   int64_t panels() const { return lanes / registerLanes; }
 };
 
-/// Register blocks of two or four vectors of lanes by as many rows as leave room for the operands.
-BlockShape getBlockShape(const ContractionRoles &roles, ArrayRef<int64_t> extents, int64_t vector, int64_t registers) {
-  auto bounded = [](int64_t extent, int64_t bound) {
-    return ShapedType::isDynamic(extent) ? bound : std::max<int64_t>(1, std::min(extent, bound));
+/// Cuts `extent` to equal blocks of `unit` or a multiple of it.
+int64_t getBlock(int64_t extent, int64_t blocks, int64_t unit) {
+  return llvm::alignTo(llvm::divideCeil(extent, blocks), unit);
+}
+
+/// Register blocks of two or four vectors of lanes by as many rows as leave room for the operands; tasks as large as
+/// the caches allow, since each packs its operands again, and as small as it takes to have several.
+BlockShape getBlockShape(linalg::LinalgOp op, const ContractionRoles &roles, int64_t vector, int64_t registers) {
+  SmallVector<int64_t> extents = op.getStaticLoopRanges();
+  auto assume = [](int64_t extent) {
+    return ShapedType::isDynamic(extent) ? kAssumedExtent : std::max<int64_t>(1, extent);
   };
+  int64_t rows = assume(extents[roles.rows]), lanes = assume(extents[roles.lanes]);
   BlockShape shape;
   int64_t vectors = registers >= 32 ? 4 : 2;
-  shape.registerLanes = llvm::alignTo(bounded(extents[roles.lanes], vectors * vector), vector);
+  shape.registerLanes = llvm::alignTo(std::min(lanes, vectors * vector), vector);
   vectors = shape.registerLanes / vector;
-  shape.registerRows = bounded(extents[roles.rows], std::min<int64_t>(8, (registers - vectors - 1) / vectors));
-  shape.rows = llvm::alignTo(bounded(extents[roles.rows], kRows), shape.registerRows);
-  shape.lanes = llvm::alignTo(bounded(extents[roles.lanes], kLanes), shape.registerLanes);
-  shape.depth = bounded(extents[roles.depth], kDepth);
+  shape.registerRows = std::min(rows, std::min<int64_t>(8, (registers - vectors - 1) / vectors));
+  shape.depth =
+      ShapedType::isDynamic(extents[roles.depth]) ? kDepth : std::clamp<int64_t>(extents[roles.depth], 1, kDepth);
+
+  int64_t others = 1;
+  for (auto [loop, kind] : llvm::enumerate(op.getIteratorTypesArray()))
+    if (kind == utils::IteratorType::parallel && loop != roles.rows && loop != roles.lanes)
+      others *= std::min(assume(extents[loop]), kTasks);
+  int64_t rowBlocks = llvm::divideCeil(rows, kMaxRows), laneBlocks = llvm::divideCeil(lanes, kMaxLanes);
+  while (others * rowBlocks * laneBlocks < kTasks) {
+    int64_t blockRows = rows / (rowBlocks + 1), blockLanes = lanes / (laneBlocks + 1);
+    if (blockLanes >= kMinLanes && (blockLanes >= blockRows || blockRows < kMinRows))
+      ++laneBlocks;
+    else if (blockRows >= kMinRows)
+      ++rowBlocks;
+    else
+      break;
+  }
+  shape.rows = getBlock(rows, rowBlocks, shape.registerRows);
+  shape.lanes = getBlock(lanes, laneBlocks, shape.registerLanes);
   return shape;
 }
 
@@ -200,18 +231,27 @@ private:
     OpFoldResult rowBlocks = math.ceilDiv(ranges.sizes[roles.rows], shape.registerRows);
     OpFoldResult panels = math.ceilDiv(ranges.sizes[roles.lanes], shape.registerLanes);
     OpFoldResult rows = math.constant(shape.registerRows), lanes = math.constant(shape.registerLanes);
-    return buildLoop(zero, rowBlocks, 1, accumulators, [&](Value rowBlock, Value outer) {
+    auto buildBlock = [&](Value rowBlock, Value panel, Value current) {
       OpFoldResult row = math.mul(rowBlock, shape.registerRows);
-      return buildLoop(zero, panels, 1, outer, [&](Value panel, Value current) {
-        SmallVector<OpFoldResult> offsets = {row, math.mul(panel, shape.registerLanes)}, sizes = {rows, lanes};
-        Value block = extract2D(current, offsets, sizes);
-        block = buildLoop(zero, ranges.sizes[roles.depth], 1, block, [&](Value step, Value sums) {
-          Value column = extract2D(packedLhs, {row, step}, {rows, one});
-          Value line = extract(packedRhs, {panel, step, zero}, {one, one, lanes}, {1, 2});
-          return buildMultiplyAdd(column, line, sums);
-        });
-        return insert2D(block, current, offsets, sizes);
+      SmallVector<OpFoldResult> offsets = {row, math.mul(panel, shape.registerLanes)}, sizes = {rows, lanes};
+      // Each block of the reduction is summed from zero: rounding errors then grow with its length, not with the whole.
+      Value start =
+          linalg::FillOp::create(b, loc, arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0.0)).getResult(),
+                                 buildEmpty({shape.registerRows, shape.registerLanes}))
+              .getResult(0);
+      Value sums = buildLoop(zero, ranges.sizes[roles.depth], 1, start, [&](Value step, Value sums) {
+        Value column = extract2D(packedLhs, {row, step}, {rows, one});
+        Value line = extract(packedRhs, {panel, step, zero}, {one, one, lanes}, {1, 2});
+        return buildMultiplyAdd(column, line, sums);
       });
+      Value before = extract2D(current, offsets, sizes);
+      Value block = linalg::AddOp::create(b, loc, sums.getType(), ValueRange{before, sums}, before).getResult(0);
+      return insert2D(block, current, offsets, sizes);
+    };
+    // A panel stays in the first-level cache while all rows pass by.
+    return buildLoop(zero, panels, 1, accumulators, [&](Value panel, Value outer) {
+      return buildLoop(zero, rowBlocks, 1, outer,
+                       [&](Value rowBlock, Value current) { return buildBlock(rowBlock, panel, current); });
     });
   }
 
@@ -342,7 +382,7 @@ struct TileContractions : impl::TileContractionsBase<TileContractions> {
       if (!roles)
         continue;
       rewriter.setInsertionPoint(op);
-      BlockShape shape = getBlockShape(*roles, op.getStaticLoopRanges(), vectorBits / 32, registers);
+      BlockShape shape = getBlockShape(op, *roles, vectorBits / 32, registers);
       rewriter.replaceOp(op, ContractionTiler(rewriter, op, *roles, shape).tile());
     }
   }

@@ -89,6 +89,7 @@ LogicalResult tileToVectors(RewriterBase &rewriter, linalg::LinalgOp op, int64_t
       LoopSteps steps{static_cast<unsigned>(loop), {1}};
       if (isVector)
         steps.steps = isTransposition ? SmallVector<int64_t>{vector, 1} : SmallVector<int64_t>{4 * vector, vector, 1};
+      steps.keepsLanes = isVector && kind == utils::IteratorType::reduction && canKeepLanes(op);
       order.push_back(steps);
     }
   };

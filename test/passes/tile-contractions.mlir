@@ -1,7 +1,7 @@
 // RUN: gqa-opt %s --split-input-file --gqa-tile-contractions --canonicalize --cse | FileCheck %s
 
 // A row-major product: one task per block, the rhs packed to panels, register blocks of 6 x 64 with one step of the
-// reduction. The start of the sums goes straight to the accumulators.
+// reduction. Each block of the reduction is summed from zero and added. The start of the sums goes straight to the accumulators.
 // CHECK-LABEL: func @matmul
 // CHECK-SAME: %[[A:.*]]: tensor<384x512xf32>, %[[B:.*]]: tensor<512x512xf32>
 func.func @matmul(%a: tensor<384x512xf32>, %b: tensor<512x512xf32>) -> tensor<384x512xf32> {
@@ -9,12 +9,14 @@ func.func @matmul(%a: tensor<384x512xf32>, %b: tensor<512x512xf32>) -> tensor<38
   %empty = tensor.empty() : tensor<384x512xf32>
   %init = linalg.fill ins(%zero : f32) outs(%empty : tensor<384x512xf32>) -> tensor<384x512xf32>
   // CHECK-NOT: linalg.fill
-  // CHECK: scf.forall (%{{.*}}, %{{.*}}) in (2, 2)
-  // CHECK: %[[ACC:.*]] = linalg.fill ins(%{{.*}} : f32) outs(%{{.*}} : tensor<192x256xf32>)
+  // CHECK: scf.forall (%{{.*}}, %{{.*}}) in (2, 4)
+  // CHECK: %[[ACC:.*]] = linalg.fill ins(%{{.*}} : f32) outs(%{{.*}} : tensor<192x128xf32>)
   // CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[ACC]])
   // CHECK: tensor.extract_slice %[[A]]
-  // CHECK: tensor.insert_slice {{.*}} into tensor<4x256x64xf32>
+  // CHECK: tensor.insert_slice {{.*}} into tensor<2x128x64xf32>
+  // CHECK: linalg.fill ins(%{{.*}} : f32) outs(%{{.*}} : tensor<6x64xf32>)
   // CHECK: linalg.generic {{.*}} ins(%{{.*}}, %{{.*}} : tensor<6x1xf32>, tensor<1x64xf32>) outs(%{{.*}} : tensor<6x64xf32>)
+  // CHECK: linalg.add ins(%{{.*}}, %{{.*}} : tensor<6x64xf32>, tensor<6x64xf32>)
   // CHECK: tensor.parallel_insert_slice
   %c = linalg.matmul ins(%a, %b : tensor<384x512xf32>, tensor<512x512xf32>) outs(%init : tensor<384x512xf32>)
     -> tensor<384x512xf32>

@@ -30,11 +30,13 @@ func.func @scale(%x: tensor<?x?xf32>, %out: tensor<?x?xf32>) -> tensor<?x?xf32> 
 
 // -----
 
-// A reduction along the rows is a vector along the reduction; tasks take several rows.
+// A reduction along the rows is a vector along the reduction, with a sum per lane that are added once per row; tasks take
+// several rows.
 // CHECK-LABEL: func @row_sum
 func.func @row_sum(%x: tensor<512x256xf32>, %out: tensor<512xf32>) -> tensor<512xf32> {
   // CHECK: scf.forall (%{{.*}}) in (8)
-  // CHECK: linalg.generic {{.*}} ins(%{{.*}} : tensor<1x64xf32>) outs(%{{.*}} : tensor<1xf32>)
+  // CHECK: linalg.generic {{.*}} iterator_types = ["parallel", "parallel"]} ins(%{{.*}} : tensor<1x64xf32>) outs(%{{.*}} : tensor<1x64xf32>)
+  // CHECK: linalg.reduce ins(%{{.*}} : tensor<1x64xf32>) outs(%{{.*}} : tensor<1xf32>)
   // CHECK-NOT: linalg.generic
   %r = linalg.generic {
     indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>],
