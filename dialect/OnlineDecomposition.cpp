@@ -108,14 +108,44 @@ private:
     }
     if (usesPairs())
       return buildPairProducts();
+    key = buildUnpacked(key, Dim::dqk, Dim::dqk2);
     key = buildConverted(key, key.map, /*factor=*/1.0);
     Value zero = buildEmptyF32(builder, loc, scoreMap, {query, key}, 0.0);
     return {buildContraction(builder, loc, key, query, {zero, scoreMap}), scoreMap};
   }
 
+  /// `rows`, [n, d], of which bytes along `packed` hold two elements, as f32 along `row`; others stay as they are.
+  MappedTensor buildUnpacked(MappedTensor rows, Dim row, Dim packed) {
+    if (!hasDim(rows.map, packed))
+      return rows;
+    ArrayRef<int64_t> shape = cast<RankedTensorType>(rows.tensor.getType()).getShape();
+    Value empty = tensor::EmptyOp::create(builder, loc, ArrayRef<int64_t>{shape[0], shape[1], 2}, builder.getF32Type());
+    AffineMap all = builder.getMultiDimIdentityMap(3);
+    SmallVector<utils::IteratorType> loops(3, utils::IteratorType::parallel);
+    auto unpacked = linalg::GenericOp::create(
+        builder, loc, empty.getType(), rows.tensor, empty, ArrayRef{all.getMajorSubMap(2), all}, loops,
+        [](OpBuilder &b, Location l, ValueRange args) {
+          // The even element is the low half: shifts bring either to the top, and back with its sign.
+          auto constant = [&](int64_t value) {
+            return arith::ConstantOp::create(b, l, b.getI32IntegerAttr(value)).getResult();
+          };
+          Value half = arith::IndexCastOp::create(b, l, b.getI32Type(), linalg::IndexOp::create(b, l, 2));
+          Value byte = arith::ExtSIOp::create(b, l, b.getI32Type(), args[0]);
+          Value toTop = arith::SubIOp::create(b, l, constant(28), arith::MulIOp::create(b, l, half, constant(4)));
+          Value top = arith::ShLIOp::create(b, l, byte, toTop);
+          Value element = arith::ShRSIOp::create(b, l, top, constant(28));
+          linalg::YieldOp::create(b, l, buildToF32(b, l, element));
+        });
+    auto type = RankedTensorType::get({shape[0], 2 * shape[1]}, builder.getF32Type());
+    Value flat = tensor::CollapseShapeOp::create(builder, loc, type, unpacked.getResult(0),
+                                                 ArrayRef<ReassociationIndices>{{0}, {1, 2}});
+    return {flat, getDimsMap(op.getContext(), {Dim::n, row})};
+  }
+
   /// Scores [rows, n] as dot products along the head dimension, in two steps: partial sums in kDotLanes lanes, and
   /// their sum. Head dimensions that lanes do not divide are summed in one step.
   MappedTensor buildDotProducts(MappedTensor query, MappedTensor key) {
+    key = buildUnpacked(key, Dim::dqk, Dim::dqk2);
     int64_t extent = getStaticExtent({key.map}, key.tensor, Dim::dqk);
     SmallVector<Dim> queryDims = getDims(query.map), keyDims = getDims(key.map);
     bool hasPlainDims =
@@ -318,8 +348,10 @@ private:
         sizes[*getDimPosition(weights.map, Dim::n)] = builder.getIndexAttr(pages.getRun());
         Value part = tensor::ExtractSliceOp::create(builder, loc, weights.tensor, getKeyOffsets(offset), sizes,
                                                     getUnitStrides());
-        return buildContraction(builder, loc, {part, weights.map}, {run, value.map}, {current, init.map});
+        MappedTensor values = buildUnpacked({run, value.map}, Dim::dv, Dim::dv2);
+        return buildContraction(builder, loc, {part, weights.map}, values, {current, init.map});
       });
+    value = buildUnpacked(value, Dim::dv, Dim::dv2);
     if (!rowsInLanes)
       return buildContraction(builder, loc, weights, value, init);
     return buildContraction(builder, loc, buildConverted(value, value.map, /*factor=*/1.0), weights, init);

@@ -117,6 +117,57 @@ llvm::json::Object describe(Type type, function_ref<std::string(unsigned)> nameD
   return llvm::json::Object{{"type", printType(getElementTypeOrSelf(type))}, {"shape", std::move(shape)}};
 }
 
+/// `{"index": 0, "dims": ["b", "hkv", "n", "dqk"]}`.
+llvm::json::Object describeOperand(unsigned index, AffineMap map) {
+  llvm::json::Array dims;
+  for (Dim dim : getDims(map))
+    dims.push_back(getDimName(dim).str());
+  return llvm::json::Object{{"index", index}, {"dims", std::move(dims)}};
+}
+
+/// If the function is one attention of its arguments: which of them are its operands, and what they list.
+std::optional<llvm::json::Object> describeAttention(func::FuncOp function) {
+  SmallVector<AttentionOp> ops(function.getOps<AttentionOp>());
+  if (ops.size() != 1)
+    return std::nullopt;
+  AttentionOp op = ops.front();
+  llvm::json::Object arguments, results;
+  std::pair<StringRef, MutableOperandRange> operands[] = {{"query", op.getQueryMutable()},
+                                                          {"key", op.getKeyMutable()},
+                                                          {"value", op.getValueMutable()},
+                                                          {"bias", op.getBiasMutable()},
+                                                          {"mask", op.getMaskMutable()},
+                                                          {"kv_len", op.getKvLenMutable()},
+                                                          {"offset", op.getOffsetMutable()},
+                                                          {"sink", op.getSinkMutable()},
+                                                          {"block_table", op.getBlockTableMutable()},
+                                                          {"key_scale", op.getKeyScaleMutable()},
+                                                          {"value_scale", op.getValueScaleMutable()},
+                                                          {"length", op.getLengthMutable()}};
+  for (auto [name, range] : operands) {
+    if (range.empty())
+      continue;
+    OpOperand &operand = *range.begin();
+    auto argument = dyn_cast<BlockArgument>(operand.get());
+    if (!argument || argument.getOwner() != &function.front())
+      return std::nullopt;
+    arguments[name] = describeOperand(argument.getArgNumber(), op.getMap(operand));
+  }
+  for (auto [index, value] : llvm::enumerate(function.front().getTerminator()->getOperands())) {
+    auto result = dyn_cast<OpResult>(value);
+    if (!result || result.getOwner() != op)
+      return std::nullopt;
+    AffineMap map = op.getMap(op.getOutputsMutable()[result.getResultNumber()]);
+    results[result.getResultNumber() == 0 ? "output" : "lse"] = describeOperand(index, map);
+  }
+  llvm::json::Object attention{{"arguments", std::move(arguments)}, {"results", std::move(results)}};
+  if (op.getLength()) {
+    attention["ring_sinks"] = op.getRingSinksAttr().getInt();
+    attention["ring_slots"] = op.getRingSlotsAttr().getInt();
+  }
+  return attention;
+}
+
 bool isEntry(func::FuncOp function) { return function.isPublic() && !function.isExternal(); }
 
 /// What the calling convention can carry.
@@ -349,10 +400,13 @@ private:
       if (op.getSchedule())
         schedules.push_back(printAttribute(*op.getSchedule()));
     });
-    return llvm::json::Object{{"name", function.getName()},
-                              {"arguments", std::move(arguments)},
-                              {"results", std::move(results)},
-                              {"schedules", std::move(schedules)}};
+    llvm::json::Object entry{{"name", function.getName()},
+                             {"arguments", std::move(arguments)},
+                             {"results", std::move(results)},
+                             {"schedules", std::move(schedules)}};
+    if (std::optional<llvm::json::Object> attention = describeAttention(function))
+      entry["attention"] = std::move(*attention);
+    return entry;
   }
 
   static std::string printAttribute(Attribute attribute) {

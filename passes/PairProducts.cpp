@@ -113,4 +113,30 @@ Value vectorizePairInterleave(RewriterBase &b, linalg::LinalgOp op) {
   return tensor::ExpandShapeOp::create(b, loc, getTensorType(init), flat, ArrayRef<ReassociationIndices>{{0}, {1, 2}});
 }
 
+bool isNibbleUnpacking(linalg::LinalgOp op) {
+  if (op.getNumDpsInputs() != 1 || op.getNumLoops() != 3 || op.getStaticLoopRanges()[2] != 2)
+    return false;
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  return maps[1].isIdentity() && maps[0] == maps[1].getMajorSubMap(2) &&
+         getTensorType(op.getDpsInputs()[0]).getElementType().isInteger(8) &&
+         getTensorType(op.getDpsInits()[0]).getElementType().isF32();
+}
+
+Value vectorizeNibbleUnpacking(RewriterBase &b, linalg::LinalgOp op) {
+  Location loc = op.getLoc();
+  Value input = op.getDpsInputs()[0], init = op.getDpsInits()[0];
+  int64_t bytes = getTensorType(input).getDimSize(1);
+  auto words = VectorType::get({bytes}, b.getI32Type());
+  Value row = arith::ExtSIOp::create(b, loc, words, readRow(b, loc, input, {0, 0}, bytes));
+  auto shift = [&](int64_t bits) -> Value {
+    return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(words, b.getI32IntegerAttr(bits)));
+  };
+  Value low = arith::ShRSIOp::create(b, loc, arith::ShLIOp::create(b, loc, row, shift(28)), shift(28));
+  Value high = arith::ShRSIOp::create(b, loc, row, shift(4));
+  auto toF32 = [&](Value half) { return arith::SIToFPOp::create(b, loc, words.clone(b.getF32Type()), half); };
+  Value elements = vector::InterleaveOp::create(b, loc, toF32(low), toF32(high));
+  Value flat = writeRow(b, loc, elements, flattenPairs(b, loc, init));
+  return tensor::ExpandShapeOp::create(b, loc, getTensorType(init), flat, ArrayRef<ReassociationIndices>{{0}, {1, 2}});
+}
+
 } // namespace mlir::gqa

@@ -4,8 +4,8 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/PatternMatch.h"
 
-/// Products of pairs of bf16, as `vdpbf16ps` makes them: the linalg ops that OnlineDecomposition writes for them, and
-/// their vector form.
+/// Pairs of elements that lie side by side: the linalg ops that OnlineDecomposition writes for products of pairs of
+/// bf16, as `vdpbf16ps` makes them, and for bytes of two 4-bit elements; and their vector form.
 namespace mlir::gqa {
 
 /// out[row, lane] += rows[..., half] * lanes[pair, lane, half] over loops (row, lane, pair, half) with two halves.
@@ -19,6 +19,12 @@ Value vectorizePairContraction(RewriterBase &rewriter, linalg::LinalgOp op);
 
 /// The vector form of a block of one pair.
 Value vectorizePairInterleave(RewriterBase &rewriter, linalg::LinalgOp op);
+
+/// out[row, byte, half] = f32 of the 4-bit element `half` of in[row, byte].
+bool isNibbleUnpacking(linalg::LinalgOp op);
+
+/// The vector form of a block of one row.
+Value vectorizeNibbleUnpacking(RewriterBase &rewriter, linalg::LinalgOp op);
 
 } // namespace mlir::gqa
 

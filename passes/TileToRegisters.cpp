@@ -110,6 +110,8 @@ SmallVector<int64_t> getRowTile(linalg::LinalgOp op, Registers registers) {
   SmallVector<int64_t> tile(extents.size(), 1);
   if (isPairInterleave(op))
     return {1, extents[1], 2};
+  if (isNibbleUnpacking(op))
+    return {1, getLanes(extents[1], registers), 2};
   bool isTransposed = isTransposition(op);
   auto keep = [&](std::optional<unsigned> loop) {
     if (loop)

@@ -41,6 +41,17 @@ Value writeWhole(OpBuilder &builder, Location loc, Value vector, Value init) {
   return vector::TransferWriteOp::create(builder, loc, vector, init, zeros, inBounds).getResult();
 }
 
+/// `vector` in f32; integers count as they are.
+Value toF32(OpBuilder &builder, Location loc, Value vector) {
+  auto type = cast<VectorType>(vector.getType());
+  if (type.getElementType().isF32())
+    return vector;
+  Type wide = type.clone(builder.getF32Type());
+  if (type.getElementType().isInteger())
+    return arith::SIToFPOp::create(builder, loc, wide, vector);
+  return arith::ExtFOp::create(builder, loc, wide, vector);
+}
+
 /// `vector` without its unit dimension `dim`.
 Value dropUnitDim(OpBuilder &builder, Location loc, Value vector, unsigned dim) {
   auto type = cast<VectorType>(vector.getType());
@@ -67,13 +78,7 @@ Value vectorizeLaneProduct(RewriterBase &rewriter, linalg::LinalgOp op) {
   Value init = op.getDpsInits()[0];
   Value sums = readWhole(rewriter, loc, init);
   auto type = cast<VectorType>(sums.getType());
-  auto read = [&](Value input) -> Value {
-    Value vector = readWhole(rewriter, loc, input);
-    auto inputType = cast<VectorType>(vector.getType());
-    if (inputType.getElementType().isF32())
-      return vector;
-    return arith::ExtFOp::create(rewriter, loc, inputType.clone(rewriter.getF32Type()), vector);
-  };
+  auto read = [&](Value input) { return toF32(rewriter, loc, readWhole(rewriter, loc, input)); };
   Value rows = vector::BroadcastOp::create(rewriter, loc, type, read(op.getDpsInputs()[0]));
   Value columns = dropUnitDim(rewriter, loc, read(op.getDpsInputs()[1]), 1);
   columns = vector::BroadcastOp::create(rewriter, loc, type, columns);
@@ -91,13 +96,8 @@ Value vectorizeContraction(RewriterBase &rewriter, linalg::LinalgOp op) {
   Location loc = op.getLoc();
   Value init = op.getDpsInits()[0];
   SmallVector<Value> inputs;
-  for (Value input : op.getDpsInputs()) {
-    Value vector = readWhole(rewriter, loc, input);
-    auto type = cast<VectorType>(vector.getType());
-    if (!type.getElementType().isF32())
-      vector = arith::ExtFOp::create(rewriter, loc, type.clone(rewriter.getF32Type()), vector);
-    inputs.push_back(vector);
-  }
+  for (Value input : op.getDpsInputs())
+    inputs.push_back(toF32(rewriter, loc, readWhole(rewriter, loc, input)));
   SmallVector<Attribute> iterators;
   for (utils::IteratorType iterator : op.getIteratorTypesArray())
     iterators.push_back(vector::IteratorTypeAttr::get(rewriter.getContext(), iterator == utils::IteratorType::parallel
@@ -236,6 +236,10 @@ private:
       }
       if (isPairInterleave(op)) {
         rewriter.replaceOp(op, vectorizePairInterleave(rewriter, op));
+        continue;
+      }
+      if (isNibbleUnpacking(op)) {
+        rewriter.replaceOp(op, vectorizeNibbleUnpacking(rewriter, op));
         continue;
       }
       if (isLaneProduct(op)) {

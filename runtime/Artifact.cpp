@@ -27,6 +27,23 @@ static TensorDescription parseTensor(const nlohmann::json &json) {
   return tensor;
 }
 
+static AttentionDescription parseAttention(const nlohmann::json &json) {
+  AttentionDescription attention;
+  auto parseOperands = [](const nlohmann::json &operands) {
+    std::map<std::string, AttentionOperand> parsed;
+    for (const auto &[name, operand] : operands.items())
+      parsed[name] = {operand.at("index").get<size_t>(), operand.at("dims").get<std::vector<std::string>>()};
+    return parsed;
+  };
+  attention.arguments = parseOperands(json.at("arguments"));
+  attention.results = parseOperands(json.at("results"));
+  if (json.contains("ring_slots")) {
+    attention.ringSinks = json.at("ring_sinks").get<int64_t>();
+    attention.ringSlots = json.at("ring_slots").get<int64_t>();
+  }
+  return attention;
+}
+
 static EntryDescription parseEntry(const nlohmann::json &json) {
   EntryDescription entry;
   entry.name = json.at("name").get<std::string>();
@@ -34,6 +51,8 @@ static EntryDescription parseEntry(const nlohmann::json &json) {
     entry.arguments.push_back(parseTensor(argument));
   for (const nlohmann::json &result : json.at("results"))
     entry.results.push_back(parseTensor(result));
+  if (json.contains("attention"))
+    entry.attention = parseAttention(json.at("attention"));
   if (json.contains("device")) {
     std::string device = json.at("device").get<std::string>();
     if (device != "cuda")
@@ -125,11 +144,18 @@ void gqa_artifact::findCode(gqa::EntryDescription &entry) {
     gqa::fail(GQA_BAD_ARTIFACT, "'" + path + "' has no kernels for entry '" + entry.name + "'");
 }
 
+const gqa::EntryDescription *gqa_artifact::findEntry(const std::string &name) const {
+  for (const gqa::EntryDescription &entry : entries)
+    if (entry.name == name)
+      return &entry;
+  return nullptr;
+}
+
 const gqa::EntryDescription &gqa_artifact::getEntry(const std::string &name) const {
+  if (const gqa::EntryDescription *entry = findEntry(name))
+    return *entry;
   std::string names;
   for (const gqa::EntryDescription &entry : entries) {
-    if (entry.name == name)
-      return entry;
     names += (names.empty() ? "" : ", ") + entry.name;
   }
   gqa::fail(GQA_NOT_FOUND, "'" + path + "' has no entry '" + name + "'; it has: " + names);

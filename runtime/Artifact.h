@@ -5,6 +5,7 @@
 #include "runtime/gqa.h"
 #include "runtime/gqa_host.h"
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,9 +24,22 @@ struct TensorDescription {
   std::vector<DimDescription> shape;
 };
 
+/// An argument or result of an entry that is one attention op, and the dimensions that it lists.
+struct AttentionOperand {
+  size_t index;
+  std::vector<std::string> dims;
+};
+
+/// What an entry says of the one attention that it is.
+struct AttentionDescription {
+  std::map<std::string, AttentionOperand> arguments, results; ///< by the op's names: query, key, ..., output, lse
+  std::optional<int64_t> ringSinks, ringSlots;
+};
+
 struct EntryDescription {
   std::string name;
   std::vector<TensorDescription> arguments, results;
+  std::optional<AttentionDescription> attention;
   gqa_entry run = nullptr, shape = nullptr;
   gqa_entry workspace = nullptr; ///< null if it needs none
   bool isForDevice = false;      ///< takes memory of a CUDA device and runs there
@@ -42,6 +56,9 @@ struct gqa_artifact {
 
   /// The entry called `name`; throws gqa::Failure.
   const gqa::EntryDescription &getEntry(const std::string &name) const;
+
+  /// The same, or null if there is none.
+  const gqa::EntryDescription *findEntry(const std::string &name) const;
 
   /// Throws gqa::Failure if this machine's CPU lacks what the code needs.
   void checkCpu() const;

@@ -173,6 +173,31 @@ GQA_API gqa_status gqa_cache_get_table(gqa_context *context, const gqa_cache *ca
                                        const gqa_sequence *sequences, int32_t num_sequences, int32_t *table,
                                        int64_t row_size, int32_t *kv_lengths, int64_t *lengths, int64_t *needed);
 
+/*--- Attention ------------------------------------------------------------------------------------------------------*/
+
+/* What gqa_cache_attend reads and writes. `tokens` counts the queries of all sequences, one sequence after another.
+ * Zero-initialise it: NULL stands for what is left out. */
+typedef struct gqa_attend_arguments {
+  const DLTensor *queries; /* [tokens, heads, key_dim], rotated (gqa_cache_rotate); f32, f16 or bf16, as the entry is */
+  DLTensor *output;        /* [tokens, heads, value_dim], of the entry's type */
+  DLTensor *lse;           /* NULL, or [tokens, heads], f32: log of the sum of the exponentials of the scores */
+  const DLTensor *sinks;   /* [heads], f32: a logit in each softmax's denominator, for entries that take them */
+  const DLTensor *mask;    /* [tokens, keys], bytes, 0 hides a key, for entries that take it: trees of speculation. Keys
+                              are counted as they are stored; `keys` is at least the longest sequence's number */
+} gqa_attend_arguments;
+
+/* Attends to what a layer has stored: the counts[i] last tokens of sequences[i], which have been appended, ask.
+ * Decoding steps (a count of 1), chunks of prompts and any mixture are one call; sequences with a count of 0 are left
+ * out. What a sequence gets does not depend on the others, nor on how its tokens lie in pages, to the bit.
+ *
+ * `entry` and, for single queries if the artifact has it, `entry`_decode are entries that
+ * `gqa-compile --for-cache DESCRIPTION` makes; any entry that is one gqa.attention with a block_table will do
+ * (dialect/GQAOps.td). Fails, naming what the layer stores and what the entry takes, if they do not fit. */
+GQA_API gqa_status gqa_cache_attend(gqa_context *context, const gqa_cache *cache, const gqa_artifact *artifact,
+                                    const char *entry, int32_t layer, const gqa_sequence *sequences,
+                                    const int64_t *counts, int32_t num_sequences,
+                                    const gqa_attend_arguments *arguments);
+
 /*--- Partial results ------------------------------------------------------------------------------------------------*/
 
 /* Merges attention over disjoint ranges of keys: outputs[i] is [..., dv] and lses[i] [...], all f32 and of the same

@@ -218,9 +218,13 @@ namespace {
 
 CacheLayout drawLayout(const AttentionProblem &problem, Random &random) {
   CacheLayout layout;
-  auto drawType = [&] { return random.pick<CacheType>({CacheType::f32, CacheType::f16, CacheType::bf16}); };
-  layout.keyType = drawType();
-  layout.valueType = random.chance(60) ? layout.keyType : drawType();
+  auto drawType = [&](Dim row) {
+    bool isEven = problem.getExtent(row) % 2 == 0;
+    return random.pick<CacheType>({CacheType::f32, CacheType::f16, CacheType::bf16, CacheType::i8, CacheType::f8e4m3,
+                                   isEven ? CacheType::i4 : CacheType::i8});
+  };
+  layout.keyType = drawType(Dim::dqk);
+  layout.valueType = random.chance(60) && problem.getExtent(Dim::dv) % 2 == 0 ? layout.keyType : drawType(Dim::dv);
   layout.hasChannelScales = random.chance(20);
   // Powers of two are what a cache has; the op takes any.
   layout.pageSize = random.pick<int64_t>({0, 1, 2, 4, 8, 16, 16, 32, 64, 128, 256, 48, 7});

@@ -103,3 +103,18 @@ func.func @bf16(%x: vector<8xf32>) -> vector<8xbf16> {
   %y = arith.truncf %x : vector<8xf32> to vector<8xbf16>
   return %y : vector<8xbf16>
 }
+
+// f8E4M3FN by way of f16: sign, exponent and mantissa move up by seven bits, and NaN is looked for.
+// CHECK-LABEL: func @f8
+func.func @f8(%x: vector<16xf8E4M3FN>) -> vector<16xf32> {
+  // CHECK: %[[BYTES:.*]] = arith.bitcast %{{.*}} : vector<16xf8E4M3FN> to vector<16xi8>
+  // CHECK: arith.extsi %[[BYTES]]
+  // CHECK: arith.shli
+  // CHECK: arith.andi
+  // CHECK: arith.bitcast %{{.*}} : vector<16xi16> to vector<16xf16>
+  // CHECK: %[[WIDE:.*]] = arith.mulf
+  // CHECK: arith.cmpi eq
+  // CHECK: arith.select %{{.*}}, %{{.*}}, %[[WIDE]]
+  %y = arith.extf %x : vector<16xf8E4M3FN> to vector<16xf32>
+  return %y : vector<16xf32>
+}

@@ -163,3 +163,32 @@ func.func @search(%x: tensor<37xf32>, %max: tensor<f32>, %at: tensor<i64>) -> (t
   } -> (tensor<f32>, tensor<i64>)
   return %r#0, %r#1 : tensor<f32>, tensor<i64>
 }
+
+// Bytes of two 4-bit elements: two shifts each, and the halves side by side.
+// CHECK-LABEL: func @nibbles
+func.func @nibbles(%x: tensor<1x16xi8>, %init: tensor<1x16x2xf32>) -> tensor<1x16x2xf32> {
+  // CHECK: %[[WORDS:.*]] = arith.extsi %{{.*}} : vector<16xi8> to vector<16xi32>
+  // CHECK: %[[TOP:.*]] = arith.shli %[[WORDS]]
+  // CHECK: %[[LOW:.*]] = arith.shrsi %[[TOP]]
+  // CHECK: %[[HIGH:.*]] = arith.shrsi %[[WORDS]]
+  // CHECK: arith.sitofp %[[LOW]]
+  // CHECK: arith.sitofp %[[HIGH]]
+  // CHECK: vector.interleave %{{.*}} -> vector<32xf32>
+  %y = linalg.generic {indexing_maps = [affine_map<(r, b, h) -> (r, b)>, affine_map<(r, b, h) -> (r, b, h)>],
+                       iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%x : tensor<1x16xi8>) outs(%init : tensor<1x16x2xf32>) {
+  ^bb0(%byte: i8, %out: f32):
+    %c28 = arith.constant 28 : i32
+    %c4 = arith.constant 4 : i32
+    %index = linalg.index 2 : index
+    %half = arith.index_cast %index : index to i32
+    %word = arith.extsi %byte : i8 to i32
+    %offset = arith.muli %half, %c4 : i32
+    %bits = arith.subi %c28, %offset : i32
+    %top = arith.shli %word, %bits : i32
+    %element = arith.shrsi %top, %c28 : i32
+    %float = arith.sitofp %element : i32 to f32
+    linalg.yield %float : f32
+  } -> tensor<1x16x2xf32>
+  return %y : tensor<1x16x2xf32>
+}

@@ -1,8 +1,10 @@
 // gqa-compile IN.mlir -o OUT.so: compiles public functions to an artifact (docs/design.md, "Artifact").
+// gqa-compile --for-cache LAYER -o OUT.so: makes the functions that attend to a layer of a KV cache, and compiles them.
 
 #include "dialect/GQADialect.h"
 #include "passes/EmitArtifact.h"
 #include "passes/Pipelines.h"
+#include "tools/CacheEntries.h"
 
 #include "mlir/Bytecode/BytecodeReader.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -23,19 +25,27 @@ using namespace mlir;
 
 namespace {
 
-enum class Emit { artifact, mlir, llvmIR, assembly };
+enum class Emit { artifact, source, mlir, llvmIR, assembly };
 
 struct Options {
   cl::OptionCategory category{"gqa-compile options"};
-  cl::opt<std::string> input{cl::Positional, cl::desc("IN.mlir"), cl::Required, cl::cat(category)};
+  cl::opt<std::string> input{cl::Positional, cl::desc("IN.mlir"), cl::cat(category)};
   cl::opt<std::string> output{"o", cl::desc("output file"), cl::value_desc("OUT.so"), cl::Required, cl::cat(category)};
   cl::opt<std::string> targetCpu{"target-cpu",
                                  cl::desc("CPU to make code for: native (default), x86-64-v3, x86-64-v4, znver4, ..."),
                                  cl::init("native"), cl::cat(category)};
+  cl::opt<std::string> forCache{
+      "for-cache",
+      cl::desc("in place of IN.mlir: entries that gqa_cache_attend calls on a layer of a KV cache, described as in "
+               "heads=32,kv-heads=8,head-dim=128,type=f16,page-size=16; also key-dim, value-dim, key-type, value-type, "
+               "query-type (f32, f16, bf16, i8, f8e4m3, i4), page-size=contiguous, window, sinks, slack, scale, "
+               "softcap, channel-scales=1, head-sinks=1, mask=1, name"),
+      cl::value_desc("LAYER"), cl::cat(category)};
   cl::opt<bool> unfused{"unfused", cl::desc("compile attention as separate products and softmax (the baseline)"),
                         cl::cat(category)};
   cl::opt<Emit> emit{"emit", cl::desc("what to write"), cl::init(Emit::artifact), cl::cat(category),
                      cl::values(clEnumValN(Emit::artifact, "artifact", "a shared object (default)"),
+                                clEnumValN(Emit::source, "source", "what is compiled, before any pass"),
                                 clEnumValN(Emit::mlir, "mlir", "the LLVM dialect"),
                                 clEnumValN(Emit::llvmIR, "llvm-ir", "optimised LLVM IR"),
                                 clEnumValN(Emit::assembly, "assembly", "assembly"))};
@@ -57,8 +67,24 @@ int writeText(StringRef path, StringRef text) {
   return 0;
 }
 
+/// The module to compile; null, and a message, if there is none.
+std::unique_ptr<llvm::MemoryBuffer> openInput(const Options &options, std::string &message) {
+  bool hasLayer = options.forCache.getNumOccurrences() > 0;
+  if (hasLayer == (options.input.getNumOccurrences() > 0)) {
+    message = "one of IN.mlir and --for-cache must be given";
+    return nullptr;
+  }
+  if (!hasLayer)
+    return openInputFile(options.input, &message);
+  std::string text;
+  if (::gqa::makeCacheEntries(options.forCache, text, message))
+    return llvm::MemoryBuffer::getMemBufferCopy(text, "cache layer");
+  message = "--for-cache: " + message;
+  return nullptr;
+}
+
 int compile(const Options &options) {
-  llvm::Expected<gqa::Target> target = gqa::Target::get(options.targetCpu);
+  llvm::Expected<mlir::gqa::Target> target = mlir::gqa::Target::get(options.targetCpu);
   if (!target)
     return fail(llvm::toString(target.takeError()));
 
@@ -66,11 +92,11 @@ int compile(const Options &options) {
   registerAllDialects(registry);
   registerAllExtensions(registry);
   registerAllToLLVMIRTranslations(registry);
-  registry.insert<gqa::GQADialect>();
+  registry.insert<mlir::gqa::GQADialect>();
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
 
   std::string message;
-  std::unique_ptr<llvm::MemoryBuffer> buffer = openInputFile(options.input, &message);
+  std::unique_ptr<llvm::MemoryBuffer> buffer = openInput(options, message);
   if (!buffer)
     return fail(message);
   if (buffer->getBuffer().contains('\0') && !isBytecode(buffer->getMemBufferRef()))
@@ -86,16 +112,22 @@ int compile(const Options &options) {
                     [](func::FuncOp function) { return function.isPublic() && !function.isExternal(); }))
     return fail("'" + options.input + "' has no public function to compile");
 
+  if (options.emit == Emit::source) {
+    std::string text;
+    llvm::raw_string_ostream(text) << *module << "\n";
+    return writeText(options.output, text);
+  }
+
   PassManager manager(&context);
-  gqa::LowerOptions lowerOptions;
+  mlir::gqa::LowerOptions lowerOptions;
   lowerOptions.targetCpu = options.targetCpu.getValue();
-  auto *build = options.unfused ? gqa::buildLowerGQAUnfused : gqa::buildLowerGQA;
+  auto *build = options.unfused ? mlir::gqa::buildLowerGQAUnfused : mlir::gqa::buildLowerGQA;
   build(manager, lowerOptions, *target);
   if (failed(manager.run(*module)))
     return 1;
 
   if (options.emit == Emit::artifact) {
-    llvm::Error error = gqa::emitArtifact(*module, *target, options.output.getValue());
+    llvm::Error error = mlir::gqa::emitArtifact(*module, *target, options.output.getValue());
     return error ? fail(llvm::toString(std::move(error))) : 0;
   }
   if (options.emit == Emit::mlir) {
@@ -103,8 +135,8 @@ int compile(const Options &options) {
     llvm::raw_string_ostream(text) << *module;
     return writeText(options.output, text);
   }
-  auto kind = options.emit == Emit::llvmIR ? gqa::EmitKind::llvmIR : gqa::EmitKind::assembly;
-  llvm::Expected<std::string> text = gqa::emitText(*module, *target, kind);
+  auto kind = options.emit == Emit::llvmIR ? mlir::gqa::EmitKind::llvmIR : mlir::gqa::EmitKind::assembly;
+  llvm::Expected<std::string> text = mlir::gqa::emitText(*module, *target, kind);
   return text ? writeText(options.output, *text) : fail(llvm::toString(text.takeError()));
 }
 
