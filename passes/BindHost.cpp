@@ -60,19 +60,19 @@ struct BindHost : impl::BindHostBase<BindHost> {
     for (LLVM::LLVMFuncOp function : functions) {
       if (function.isExternal())
         continue;
-      bindMemory(builder, function);
+      bindCalls(builder, function);
       if (function.getName().starts_with(kWrapperPrefix))
         buildPackedEntry(builder, function);
       function.setLinkage(LLVM::Linkage::Internal);
       function.removeSymVisibilityAttr();
     }
-    for (StringRef name : {"malloc", "free"})
+    for (StringRef name : {"malloc", "free", "puts", "abort"})
       if (auto function = getOperation().lookupSymbol<LLVM::LLVMFuncOp>(name))
         function.erase();
   }
 
 private:
-  void bindMemory(OpBuilder &b, LLVM::LLVMFuncOp function) {
+  void bindCalls(OpBuilder &b, LLVM::LLVMFuncOp function) {
     SmallVector<LLVM::CallOp> calls;
     function.walk([&](LLVM::CallOp call) { calls.push_back(call); });
     for (LLVM::CallOp call : calls) {
@@ -80,6 +80,10 @@ private:
         bindAllocation(b, function, call);
       else if (call.getCallee() == "free")
         bindDeallocation(b, function, call);
+      else if (call.getCallee() == "puts")
+        bindMessage(b, function, call);
+      else if (call.getCallee() == "abort")
+        bindAbort(b, function, call);
     }
   }
 
@@ -107,6 +111,23 @@ private:
     HostAccess access{b, function, call.getLoc()};
     callHost(b, call.getLoc(), access.getHost(), HostField::deallocate, /*result=*/{}, call.getOperand(0));
     call.erase();
+  }
+
+  /// What upstream makes of an assertion, a message printed and the end of the process, becomes a message for the host
+  /// and a status.
+  void bindMessage(OpBuilder &b, LLVM::LLVMFuncOp function, LLVM::CallOp call) {
+    b.setInsertionPoint(call);
+    HostAccess access{b, function, call.getLoc()};
+    callHost(b, call.getLoc(), access.getHost(), HostField::reportError, /*result=*/{}, call.getOperand(0));
+    call.erase();
+  }
+
+  void bindAbort(OpBuilder &b, LLVM::LLVMFuncOp function, LLVM::CallOp call) {
+    Operation *unreachable = call->getBlock()->getTerminator();
+    b.setInsertionPoint(call);
+    HostAccess{b, function, call.getLoc()}.buildFailure(EntryStatus::executionFailed);
+    call.erase();
+    unreachable->erase();
   }
 
   /// i32 @gqa_run_f(host, args) or @gqa_shape_f(host, args) around @_mlir_ciface_f(host, descriptor, ...).
