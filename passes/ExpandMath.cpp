@@ -161,6 +161,7 @@ struct ExpandMath : impl::ExpandMathBase<ExpandMath> {
     patterns.add<ExpandF8>(&getContext());
     if (!hasBF16)
       arith::populateExpandBFloat16Patterns(patterns);
+    math::populateExpansionPatterns(patterns, {"fpowi"}); // squares, which LLVM has for scalars only
     populateMathPolynomialApproximationPatterns(
         patterns, [](StringRef name) { return name == "math.tanh" || name == "math.log2" || name == "math.log"; });
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
