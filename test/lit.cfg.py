@@ -20,6 +20,8 @@ config.excludes = ["unit", "Inputs"]
 config.test_source_root = os.path.join(config.gqa_source_root, "test")
 config.test_exec_root = os.path.join(config.gqa_binary_root, "test")
 config.available_features |= lit_features.features(config.gqa_build_compiler, config.gqa_sanitize)
+if config.gqa_build_compiler and lit_features.compiles_for_gpu(config.gqa_tools_dir):
+    config.available_features.add("gpu-compiler")
 
 # The Python that has JAX, PyTorch or ONNX, for the commands in docs/frontends.md.
 frontends_python = os.environ.get("GQA_FRONTENDS_PYTHON", config.gqa_python)

@@ -36,6 +36,15 @@ def has_gpu():
     return cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
 
 
+def compiles_for_gpu(tools_dir):
+    """True if gqa-compile makes code for GPUs."""
+    try:
+        done = subprocess.run([os.path.join(tools_dir, "gqa-compile"), "--help"], capture_output=True, text=True)
+    except OSError:
+        return False
+    return "--gpu" in done.stdout
+
+
 # Feature name -> flag of /proc/cpuinfo.
 CPU_FEATURES = {
     "avx2": "avx2",
