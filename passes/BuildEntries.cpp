@@ -176,6 +176,7 @@ LogicalResult verifySignature(func::FuncOp function) {
     for (auto [index, type] : llvm::enumerate(types)) {
       Type element = getElementTypeOrSelf(type);
       bool isKnown = element.isIndex() || element.isF32() || element.isF64() || element.isF16() || element.isBF16() ||
+                     isa<Float8E4M3FNType>(element) ||
                      llvm::any_of(ArrayRef{1u, 8u, 16u, 32u, 64u},
                                   [&](unsigned width) { return element.isSignlessInteger(width); });
       if (!isKnown || (!isa<RankedTensorType>(type) && !(allowScalars && type == element)))
