@@ -178,7 +178,7 @@ ExprRef Tracer::evaluateOp(Operation *op, unsigned result, Scope &scope, ArrayRe
     if (auto number = dyn_cast<FloatAttr>(constant))
       return exprs.getNumber(number.getValueAsDouble(), number.getType());
     if (auto number = dyn_cast<IntegerAttr>(constant))
-      return exprs.getNumber(number.getType().isInteger(1) ? number.getValue().getZExtValue()
+      return exprs.getNumber(number.getType().isInteger(1) ? static_cast<int64_t>(number.getValue().getZExtValue())
                                                            : number.getValue().getSExtValue(),
                              number.getType());
   }

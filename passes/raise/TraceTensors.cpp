@@ -58,7 +58,7 @@ ExprRef Tracer::expandConstant(DenseElementsAttr elements, ExprRef load) {
     if (auto number = dyn_cast<FloatAttr>(attribute))
       return number.getValueAsDouble();
     auto number = cast<IntegerAttr>(attribute);
-    return static_cast<double>(number.getType().isInteger(1) ? number.getValue().getZExtValue()
+    return static_cast<double>(number.getType().isInteger(1) ? static_cast<int64_t>(number.getValue().getZExtValue())
                                                              : number.getValue().getSExtValue());
   };
   if (!elements.getElementType().isIntOrIndexOrFloat())
