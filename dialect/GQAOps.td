@@ -216,7 +216,8 @@ def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
     Tiling (TilingInterface) cuts `b`, `hkv`, `g`, `m` in parallel and `n` in sequence; tiles of `n` add where they start
     to `key_start`. PartialReductionOpInterface cuts `n` into ranges whose states are computed in parallel and merged.
 
-    `dot` lets the decomposition multiply pairs of bf16 and accumulate in f32.
+    `dot` lets the decomposition multiply pairs of bf16 and accumulate in f32. With `acc[m, dv]` it multiplies f16 or bf16
+    as matrix units do: weights are rounded to the element type of `value`, products accumulate in f32.
 
     The order of an operand's dimensions says how a tile lies in memory, and the decomposition follows it: `acc[dv, m]`
     gives scores `[n, m]` (query rows in the vector lanes), `acc[m, dv]` gives scores `[m, n]`.
@@ -228,8 +229,8 @@ def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
       `key_positions` and is not negative.
     - C11: there are three outputs, acc, max and sum, and a result of the same type for each; max and sum list the same
       dimensions in the same order.
-    - C12: `dot`, which makes products of pairs of bf16, needs bf16 in query, key and value, `acc[dv, m]`, `query[m, dqk]`,
-      `key[n, dqk]`, `value[n, dv]`, and even `n` and `dqk`.
+    - C12: `dot` needs `query[m, dqk]`, `key[n, dqk]`, `value[n, dv]` and even `n` and `dqk`; with `acc[dv, m]` bf16 in
+      query, key and value, with `acc[m, dv]` f16 or bf16.
 
     ```mlir
     %acc, %max, %sum = gqa.online_attention scale 1.0 causal

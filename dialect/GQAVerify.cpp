@@ -346,23 +346,28 @@ LogicalResult AttentionOp::verify() {
   return verifyResultTypes(*this, "C9");
 }
 
-/// C12.
+/// C12. With acc[m, dv], products are for matrix units, and half types do.
 static LogicalResult verifyDot(OnlineAttentionOp op) {
   if (!op.getDot())
     return success();
   MLIRContext *context = op.getContext();
+  bool isMatrix = op.getAccMap() == getDimsMap(context, {Dim::m, Dim::dv});
   std::tuple<StringRef, Value, AffineMap, SmallVector<Dim>> operands[] = {
       {"query", op.getQuery(), op.getQueryMap(), {Dim::m, Dim::dqk}},
       {"key", op.getKey(), op.getKeyMap(), {Dim::n, Dim::dqk}},
       {"value", op.getValue(), op.getValueMap(), {Dim::n, Dim::dv}},
-      {"acc", op.getOutputs()[0], op.getAccMap(), {Dim::dv, Dim::m}}};
+      {"acc",
+       op.getOutputs()[0],
+       isMatrix ? getDimsMap(context, {Dim::dv, Dim::m}) : op.getAccMap(),
+       {Dim::dv, Dim::m}}};
   for (auto &[name, tensor, map, dims] : operands) {
     if (map != getDimsMap(context, dims))
       return op.emitOpError() << "'dot' needs '" << name << "' to list " << printDims(getDimsMap(context, dims))
                               << ", got " << printDims(map) << " (C12)";
     Type element = cast<RankedTensorType>(tensor.getType()).getElementType();
-    if (name != "acc" && !element.isBF16())
-      return op.emitOpError() << "'dot' needs '" << name << "' to have elements of bf16, got " << element << " (C12)";
+    if (name != "acc" && !element.isBF16() && !(isMatrix && element.isF16()))
+      return op.emitOpError() << "'dot' needs '" << name << "' to have elements of "
+                              << (isMatrix ? "f16 or bf16" : "bf16") << ", got " << element << " (C12)";
   }
   for (int64_t extent : cast<RankedTensorType>(op.getKey().getType()).getShape())
     if (ShapedType::isDynamic(extent) || extent % 2 != 0)

@@ -3,7 +3,7 @@
 // The layout of `acc` decides the orientation, and with it what the vector lanes will hold:
 //
 //   acc[dv, rows]   scores [n, rows], query transposed to [dqk, rows]    lanes = query rows
-//   acc[rows, dv]   scores [rows, n], query [rows, dqk]                  lanes = head dimension
+//   acc[rows, dv]   scores [rows, n], query [rows, dqk]                  lanes = head dimension, or matrix units
 //
 // What depends on the query alone (conversion, scaling, transposition) does not depend on the keys, so the loop over
 // key blocks around the tile loses it to loop-invariant code motion.
@@ -99,6 +99,8 @@ private:
 
   /// Query times key, scaled by getScoreFactor(); in `scoreMap`.
   MappedTensor buildProducts() {
+    if (usesMatrixUnits())
+      return buildMatrixProducts();
     MappedTensor query = buildConverted({op.getQuery(), op.getQueryMap()}, getTiledQueryMap(), getScoreFactor(options));
     MappedTensor key{op.getKey(), op.getKeyMap()};
     if (!rowsInLanes) {
@@ -225,6 +227,37 @@ private:
 
   /// Whether products are made of pairs of bf16 (constraint C12).
   bool usesPairs() { return op.getDot() && rowsInLanes; }
+  /// Whether contractions take half types as they are and accumulate in f32.
+  bool usesMatrixUnits() { return op.getDot() && !rowsInLanes; }
+
+  /// Scores [rows, n] from operands in their own types. The factor comes afterwards, since it would cost the query
+  /// bits.
+  MappedTensor buildMatrixProducts() {
+    MappedTensor query{op.getQuery(), op.getQueryMap()}, key{op.getKey(), op.getKeyMap()};
+    Value zero = buildEmptyF32(builder, loc, scoreMap, {query, key}, 0.0);
+    return buildScaled({buildContraction(builder, loc, query, key, {zero, scoreMap}), scoreMap});
+  }
+
+  /// Products that carry getScoreFactor(), written over those that do not.
+  MappedTensor buildScaled(MappedTensor products) {
+    double factor = getScoreFactor(options);
+    Value scaled = buildGeneric(builder, loc, {}, products, [&](OpBuilder &b, Location l, ValueRange args) -> Value {
+      return arith::MulFOp::create(b, l, args[0], arith::ConstantOp::create(b, l, b.getF32FloatAttr(factor)));
+    });
+    return {scaled, products.map};
+  }
+
+  /// `weights` rounded to the element type of the value.
+  MappedTensor buildRounded(MappedTensor weights) {
+    Type element = cast<RankedTensorType>(op.getValue().getType()).getElementType();
+    ArrayRef<int64_t> shape = cast<RankedTensorType>(weights.tensor.getType()).getShape();
+    Value empty = tensor::EmptyOp::create(builder, loc, shape, element);
+    Value rounded = buildGeneric(builder, loc, weights, {empty, weights.map},
+                                 [&](OpBuilder &b, Location l, ValueRange args) -> Value {
+                                   return arith::TruncFOp::create(b, l, element, args[0]);
+                                 });
+    return {rounded, weights.map};
+  }
 
   /// Scores [n, rows] from pairs along the head dimension: key [n, pair, 2] times query [pair, rows, 2]. The factor
   /// comes afterwards, since it would cost the query bits.
@@ -233,12 +266,7 @@ private:
     Value key = splitInner(op.getKey(), 2);
     MappedTensor like[] = {{op.getQuery(), op.getQueryMap()}, {op.getKey(), op.getKeyMap()}};
     Value zero = buildEmptyF32(builder, loc, scoreMap, like, 0.0);
-    MappedTensor products{buildPairContraction(key, /*isPairFirst=*/false, query, zero), scoreMap};
-    double factor = getScoreFactor(options);
-    Value scaled = buildGeneric(builder, loc, {}, products, [&](OpBuilder &b, Location l, ValueRange args) -> Value {
-      return arith::MulFOp::create(b, l, args[0], arith::ConstantOp::create(b, l, b.getF32FloatAttr(factor)));
-    });
-    return {scaled, scoreMap};
+    return buildScaled({buildPairContraction(key, /*isPairFirst=*/false, query, zero), scoreMap});
   }
 
   /// init[dv, rows] + value [pair, dv, 2] times weights [pair, rows, 2], with pairs along the keys.
@@ -353,7 +381,7 @@ private:
       });
     value = buildUnpacked(value, Dim::dv, Dim::dv2);
     if (!rowsInLanes)
-      return buildContraction(builder, loc, weights, value, init);
+      return buildContraction(builder, loc, usesMatrixUnits() ? buildRounded(weights) : weights, value, init);
     return buildContraction(builder, loc, buildConverted(value, value.map, /*factor=*/1.0), weights, init);
   }
 

@@ -11,7 +11,8 @@ namespace mlir::gqa {
 namespace {
 
 constexpr StringLiteral kWrapperPrefix = "_mlir_ciface_";
-constexpr StringLiteral kShapePrefix = "gqa_shape_";
+/// Functions that have the names of their entries already.
+constexpr StringLiteral kHelperPrefixes[] = {"gqa_shape_", "gqa_workspace_"};
 constexpr StringLiteral kRunPrefix = "gqa_run_";
 
 /// Alignment of what the host allocates: a cache line, and a 512-bit vector.
@@ -130,18 +131,19 @@ private:
     unreachable->erase();
   }
 
-  /// i32 @gqa_run_f(host, args) or @gqa_shape_f(host, args) around @_mlir_ciface_f(host, descriptor, ...).
+  /// i32 @gqa_run_f(host, args), @gqa_shape_f(host, args) or @gqa_workspace_f(host, args) around @_mlir_ciface_f(host,
+  /// descriptor, ...).
   void buildPackedEntry(OpBuilder &b, LLVM::LLVMFuncOp wrapper) {
     StringRef name = wrapper.getName().drop_front(kWrapperPrefix.size());
-    bool isShape = name.starts_with(kShapePrefix);
-    if (isShape) {
+    bool isHelper = llvm::any_of(kHelperPrefixes, [&](StringRef prefix) { return name.starts_with(prefix); });
+    if (isHelper) {
       // The plain function gives its name to the entry.
       auto plain = getOperation().lookupSymbol<LLVM::LLVMFuncOp>(name);
       std::string inner = (name + "_body").str();
       (void)SymbolTable::replaceAllSymbolUses(plain, b.getStringAttr(inner), getOperation());
       plain.setSymName(inner);
     }
-    std::string entryName = isShape ? name.str() : (kRunPrefix + name).str();
+    std::string entryName = isHelper ? name.str() : (kRunPrefix + name).str();
     Location loc = wrapper.getLoc();
     auto pointer = LLVM::LLVMPointerType::get(b.getContext());
     b.setInsertionPointAfter(wrapper);

@@ -243,6 +243,7 @@ struct EntryBuilder {
       BlockArgument buffer = block.addArgument(getBufferType(result.getType()), loc);
       storeResult(result, buffer);
     }
+    function->setAttr("gqa.num_results", b.getI64IntegerAttr(terminator.getNumOperands()));
     finish(terminator);
   }
 
@@ -400,6 +401,8 @@ private:
     function.walk([&](AttentionOp op) {
       if (op.getSchedule())
         schedules.push_back(printAttribute(*op.getSchedule()));
+      if (Attribute schedule = op->getAttr("gqa_gpu.schedule"))
+        schedules.push_back(printAttribute(schedule));
     });
     llvm::json::Object entry{{"name", function.getName()},
                              {"arguments", std::move(arguments)},

@@ -26,17 +26,22 @@ constexpr llvm::StringLiteral kDescriptionSymbol = "gqa_description";
 
 llvm::Error makeError(const llvm::Twine &message) { return llvm::createStringError(message.str()); }
 
-/// The JSON text of docs/design.md, "Artifact".
-std::string buildDescription(ModuleOp module, const Target &target) {
+/// The JSON text of docs/design.md, "Artifact". `device` describes the kernels, if there are any.
+std::string buildDescription(ModuleOp module, const Target &target, std::optional<llvm::json::Object> device) {
   llvm::json::Array entries;
   if (auto text = module->getAttrOfType<StringAttr>("gqa.description"))
     if (llvm::Expected<llvm::json::Value> parsed = llvm::json::parse(text.getValue()))
       entries = std::move(*parsed->getAsArray());
+  for (llvm::json::Value &entry : entries)
+    if (device)
+      entry.getAsObject()->insert({"device", "cuda"});
   llvm::json::Object description{
       {"format", 1},
       {"compiler", "gqa " GQA_VERSION ", LLVM " LLVM_VERSION_STRING},
       {"target", llvm::json::Object{{"triple", target.triple}, {"cpu", target.cpu}, {"features", target.features}}},
       {"entries", std::move(entries)}};
+  if (device)
+    description.insert({"device", std::move(*device)});
   std::string text;
   llvm::raw_string_ostream(text) << llvm::json::Value(std::move(description));
   return text;
@@ -51,7 +56,8 @@ void addDescription(llvm::Module &module, llvm::StringRef text) {
 
 /// LLVM IR of the module, optimised for the target.
 llvm::Expected<std::unique_ptr<llvm::Module>> translate(ModuleOp module, const Target &target,
-                                                        llvm::TargetMachine &machine, llvm::LLVMContext &context) {
+                                                        llvm::TargetMachine &machine, llvm::LLVMContext &context,
+                                                        const ArtifactParts &parts) {
   std::unique_ptr<llvm::Module> result = translateModuleToLLVMIR(module, context);
   if (!result)
     return makeError("the module cannot be translated to LLVM IR");
@@ -64,7 +70,10 @@ llvm::Expected<std::unique_ptr<llvm::Module>> translate(ModuleOp module, const T
       function.addFnAttr("prefer-vector-width", std::to_string(target.vectorBits));
       function.addFnAttr("min-legal-vector-width", std::to_string(target.vectorBits));
     }
-  addDescription(*result, buildDescription(module, target));
+  std::optional<llvm::json::Object> device;
+  if (parts.device)
+    device = addImages(*result, *parts.device, *parts.gpu);
+  addDescription(*result, buildDescription(module, target, std::move(device)));
   auto optimise = makeOptimizingTransformer(/*optLevel=*/3, /*sizeLevel=*/0, &machine);
   if (llvm::Error error = optimise(result.get()))
     return std::move(error);
@@ -105,7 +114,7 @@ llvm::Error writeFile(llvm::StringRef path, llvm::StringRef contents) {
 }
 
 /// Links one object file to the bytes of a shared object.
-llvm::Expected<std::string> link(llvm::StringRef object) {
+llvm::Expected<std::string> link(llvm::StringRef object, llvm::ArrayRef<std::string> archives) {
   TemporaryFile input, output;
   if (std::error_code code = llvm::sys::fs::createTemporaryFile("gqa", "o", input.path))
     return makeError("cannot create a temporary file: " + code.message());
@@ -115,8 +124,10 @@ llvm::Expected<std::string> link(llvm::StringRef object) {
     return std::move(error);
   std::string errors;
   llvm::raw_string_ostream errorStream(errors);
-  const char *arguments[] = {"ld.lld", "-shared", "-Bsymbolic",        "-z",
-                             "relro",  "-o",      output.path.c_str(), input.path.c_str()};
+  llvm::SmallVector<const char *> arguments = {"ld.lld", "-shared", "-Bsymbolic",        "-z",
+                                               "relro",  "-o",      output.path.c_str(), input.path.c_str()};
+  for (const std::string &archive : archives)
+    arguments.push_back(archive.c_str());
   const lld::DriverDef drivers[] = {{lld::Gnu, &lld::elf::link}};
   lld::Result result = lld::lldMain(arguments, llvm::nulls(), errorStream, drivers);
   if (result.retCode != 0)
@@ -129,10 +140,10 @@ llvm::Expected<std::string> link(llvm::StringRef object) {
 
 } // namespace
 
-llvm::Expected<std::string> emitText(ModuleOp module, const Target &target, EmitKind kind) {
+llvm::Expected<std::string> emitText(ModuleOp module, const Target &target, EmitKind kind, const ArtifactParts &parts) {
   std::unique_ptr<llvm::TargetMachine> machine = target.createMachine();
   llvm::LLVMContext context;
-  llvm::Expected<std::unique_ptr<llvm::Module>> llvmModule = translate(module, target, *machine, context);
+  llvm::Expected<std::unique_ptr<llvm::Module>> llvmModule = translate(module, target, *machine, context, parts);
   if (!llvmModule)
     return llvmModule.takeError();
   llvm::SmallString<0> text;
@@ -147,11 +158,11 @@ llvm::Expected<std::string> emitText(ModuleOp module, const Target &target, Emit
   return text.str().str();
 }
 
-llvm::Error emitArtifact(ModuleOp module, const Target &target, std::string path) {
-  llvm::Expected<std::string> object = emitText(module, target, EmitKind::object);
+llvm::Error emitArtifact(ModuleOp module, const Target &target, std::string path, const ArtifactParts &parts) {
+  llvm::Expected<std::string> object = emitText(module, target, EmitKind::object, parts);
   if (!object)
     return object.takeError();
-  llvm::Expected<std::string> image = link(*object);
+  llvm::Expected<std::string> image = link(*object, parts.archives);
   if (!image)
     return image.takeError();
   std::string message = ::gqa::writeArtifact(path, *image);

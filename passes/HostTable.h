@@ -8,10 +8,10 @@
 namespace mlir::gqa {
 
 /// The fields of gqa_host, in order.
-enum class HostField : int32_t { parallelFor, allocate, deallocate, reportError, state };
+enum class HostField : int32_t { parallelFor, allocate, deallocate, reportError, state, device };
 
 /// The values of gqa_status that compiled code returns (runtime/gqa.h).
-enum class EntryStatus : int32_t { ok = 0, outOfMemory = 6, executionFailed = 7 };
+enum class EntryStatus : int32_t { ok = 0, invalidArgument = 1, outOfMemory = 6, executionFailed = 7 };
 
 /// The first fields of a task's frame: the host, and the address of the status word that the entry returns.
 constexpr unsigned kFrameHostField = 0, kFrameStatusField = 1;

@@ -1,6 +1,7 @@
 #include "passes/Pipelines.h"
 
 #include "passes/Passes.h"
+#include "passes/gpu/GpuPasses.h"
 
 #include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
@@ -193,6 +194,88 @@ void buildLowerGQAUnfused(OpPassManager &manager, const LowerOptions &options, c
   buildLower(manager, options, target, /*isFused=*/false);
 }
 
+/// Kernels to instructions of the chip, in the LLVM dialect.
+static void buildDevice(OpPassManager &manager, const GpuLowerOptions &options) {
+  auto isPast = [&](GpuStage stage) { return options.stopAfter < stage; };
+  manager.addNestedPass<func::FuncOp>(createDecomposeAttention());
+  addCleanUp(manager);
+  if (isPast(GpuStage::distribute))
+    return;
+  manager.addNestedPass<func::FuncOp>(createDistributeFragments());
+  manager.addPass(createLowerAffinePass());
+  addCleanUp(manager);
+  manager.addNestedPass<func::FuncOp>(createLoopInvariantCodeMotionPass());
+  if (isPast(GpuStage::instructions))
+    return;
+  if (options.emulate) {
+    manager.addPass(createLowerToEmulator());
+    return;
+  }
+  manager.addPass(createLowerToNVVM());
+  addCleanUp(manager);
+  if (isPast(GpuStage::llvm))
+    return;
+  // Positions and extents fit 32 bits; offsets into tensors are i64 by themselves.
+  constexpr unsigned kIndexBits = 32;
+  manager.addPass(createSCFToControlFlowPass());
+  manager.addPass(createConvertVectorToLLVMPass());
+  manager.addPass(createConvertMathToLLVMPass());
+  manager.addPass(createUBToLLVMConversionPass(UBToLLVMConversionPassOptions{kIndexBits}));
+  manager.addPass(createArithToLLVMConversionPass(ArithToLLVMConversionPassOptions{kIndexBits}));
+  ConvertFuncToLLVMPassOptions functions;
+  functions.indexBitwidth = kIndexBits;
+  manager.addPass(createConvertFuncToLLVMPass(functions));
+  manager.addPass(createConvertControlFlowToLLVMPass(ConvertControlFlowToLLVMPassOptions{kIndexBits}));
+  manager.addPass(createReconcileUnrealizedCastsPass());
+  addCleanUp(manager);
+}
+
+/// Entries on buffers. What a device entry allocates is part of its workspace, so nothing is freed.
+static void buildBufferizeGpu(OpPassManager &manager, const GpuLowerOptions &options) {
+  manager.addNestedPass<func::FuncOp>(createSeparateResults());
+  manager.addPass(bufferization::createEmptyTensorEliminationPass());
+  manager.addPass(bufferization::createEmptyTensorToAllocTensorPass());
+  bufferization::OneShotBufferizePassOptions bufferize;
+  bufferize.bufferizeFunctionBoundaries = true;
+  bufferize.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
+  manager.addPass(bufferization::createOneShotBufferizePass(bufferize));
+  addCleanUp(manager);
+  if (options.emulate)
+    bufferization::buildBufferDeallocationPipeline(manager, bufferization::BufferDeallocationPipelineOptions());
+  addCleanUp(manager);
+}
+
+void buildLowerGQAGpu(OpPassManager &manager, const GpuLowerOptions &options, const Target &target) {
+  auto isPast = [&](GpuStage stage) { return options.stopAfter < stage; };
+  buildImport(manager);
+  manager.addPass(createRaiseAttention());
+  addCleanUp(manager);
+  manager.addNestedPass<func::FuncOp>(createFoldRepeatedKV());
+  addCleanUp(manager);
+  manager.addNestedPass<func::FuncOp>(createSelectGpuSchedule());
+  if (isPast(GpuStage::entries))
+    return;
+  manager.addPass(createBuildEntries());
+  addCleanUp(manager);
+  if (isPast(GpuStage::kernels))
+    return;
+  manager.addPass(createBuildKernels());
+  addCleanUp(manager);
+  if (isPast(GpuStage::decompose))
+    return;
+  buildDevice(manager.nest<ModuleOp>(), options);
+  if (isPast(GpuStage::bufferize))
+    return;
+  buildBufferizeGpu(manager, options);
+  if (isPast(GpuStage::llvm))
+    return;
+  LowerLaunchOptions launch;
+  launch.emulate = options.emulate;
+  manager.addPass(createLowerLaunch(launch));
+  addCleanUp(manager);
+  buildLLVM(manager, target);
+}
+
 static void registerLowering(StringRef name, StringRef description,
                              void (*build)(OpPassManager &, const LowerOptions &, const Target &)) {
   PassPipelineRegistration<LowerOptions>(name, description,
@@ -204,7 +287,18 @@ static void registerLowering(StringRef name, StringRef description,
                                          });
 }
 
+static void registerGpuLowering() {
+  PassPipelineRegistration<GpuLowerOptions>("lower-gqa-gpu", "Attention to kernels for a GPU",
+                                            [](OpPassManager &manager, const GpuLowerOptions &options) {
+                                              llvm::Expected<Target> target = Target::get(options.targetCpu);
+                                              if (!target)
+                                                llvm::report_fatal_error(target.takeError(), /*gen_crash_diag=*/false);
+                                              buildLowerGQAGpu(manager, options, *target);
+                                            });
+}
+
 void registerPipelines() {
+  registerGpuLowering();
   registerLowering("lower-gqa", "Attention to fused CPU code", buildLowerGQA);
   registerLowering("lower-gqa-unfused", "Attention to separate products and softmax on repeated K/V: the baseline",
                    buildLowerGQAUnfused);

@@ -42,6 +42,30 @@ void buildLowerGQA(OpPassManager &manager, const LowerOptions &options, const Ta
 /// not attention, take the same route as in `--lower-gqa`.
 void buildLowerGQAUnfused(OpPassManager &manager, const LowerOptions &options, const Target &target);
 
+/// The stages of `--lower-gqa-gpu`, in order.
+enum class GpuStage { schedule, entries, kernels, decompose, distribute, instructions, bufferize, llvm };
+
+struct GpuLowerOptions : PassPipelineOptions<GpuLowerOptions> {
+  Option<std::string> targetCpu{*this, "target-cpu", llvm::cl::desc("CPU to make the host's code for"),
+                                llvm::cl::init("native")};
+  Option<bool> emulate{*this, "emulate", llvm::cl::desc("kernels run on the CPU, by the functional emulator"),
+                       llvm::cl::init(false)};
+  Option<GpuStage> stopAfter{
+      *this, "stop-after", llvm::cl::desc("last stage to run"), llvm::cl::init(GpuStage::llvm),
+      llvm::cl::values(clEnumValN(GpuStage::schedule, "schedule", "attention ops carry a schedule"),
+                       clEnumValN(GpuStage::entries, "entries", "public functions are entries"),
+                       clEnumValN(GpuStage::kernels, "kernels", "attention is kernels and launches"),
+                       clEnumValN(GpuStage::decompose, "decompose", "kernels are linalg on tiles of a warp"),
+                       clEnumValN(GpuStage::distribute, "distribute", "kernels are the code of one lane"),
+                       clEnumValN(GpuStage::instructions, "instructions", "kernels use NVVM, or call the emulator"),
+                       clEnumValN(GpuStage::bufferize, "bufferize", "entries work on buffers"),
+                       clEnumValN(GpuStage::llvm, "llvm", "the LLVM dialect"))};
+};
+
+/// `--lower-gqa-gpu`: attention, raised where needed, to kernels in a module `@gqa_device` of the LLVM dialect and
+/// entries that launch them.
+void buildLowerGQAGpu(OpPassManager &manager, const GpuLowerOptions &options, const Target &target);
+
 void registerPipelines();
 
 } // namespace mlir::gqa

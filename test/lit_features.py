@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import shutil
 import subprocess
 
 
@@ -65,6 +66,12 @@ FRONTENDS = {
 SANITIZER_FEATURES = {"address": "asan", "undefined": "ubsan", "thread": "tsan"}
 
 
+def has_ptxas():
+    """True if gqa-compile would find CUDA's assembler."""
+    roots = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
+    return bool(shutil.which("ptxas")) or any(os.access(os.path.join(root, "bin", "ptxas"), os.X_OK) for root in roots if root)
+
+
 def features(build_compiler, sanitize):
     """The features of a build with or without compiler and with `sanitize` (comma-separated sanitizers)."""
     flags = cpu_flags()
@@ -72,6 +79,8 @@ def features(build_compiler, sanitize):
     found |= {feature for name, feature in SANITIZER_FEATURES.items() if name in sanitize.split(",")}
     if build_compiler:
         found.add("compiler")
+    if has_ptxas():
+        found.add("ptxas")
     if load_cuda():
         found.add("cuda-driver")
     if has_gpu():

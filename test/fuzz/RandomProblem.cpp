@@ -272,6 +272,21 @@ CachedFuzzFunction makeRandomCachedFunction(Random &random) {
   return function;
 }
 
+FuzzFunction restrictToGpu(FuzzFunction function) {
+  AttentionProblem &problem = function.problem;
+  for (Dim dim : {Dim::dqk, Dim::dv})
+    at(problem.extents, dim) = std::min<int64_t>((problem.getExtent(dim) + 7) / 8 * 8, 256);
+  ElementType type = problem.query.type == ElementType::f16 ? ElementType::f16 : ElementType::bf16;
+  for (Operand *operand : {&problem.query, &problem.key, &problem.value, &problem.output}) {
+    if (operand != &problem.output)
+      operand->type = type;
+    auto inner = std::find_if(operand->dims.begin(), operand->dims.end(),
+                              [](Dim dim) { return dim == Dim::dqk || dim == Dim::dv; });
+    std::rotate(inner, inner + 1, operand->dims.end());
+  }
+  return function;
+}
+
 AttentionProblem makeRandomCall(const FuzzFunction &function, Random &random) {
   AttentionProblem problem = function.problem;
   std::set<Dim> fixed = {Dim::b, Dim::m, Dim::n};

@@ -25,6 +25,9 @@ struct CachedFuzzFunction {
 };
 CachedFuzzFunction makeRandomCachedFunction(Random &random);
 
+/// The nearest function that kernels on a GPU can compute: one half type, head dims last and multiples of 8.
+FuzzFunction restrictToGpu(FuzzFunction function);
+
 /// The problem of one call.
 AttentionProblem makeRandomCall(const FuzzFunction &function, Random &random);
 

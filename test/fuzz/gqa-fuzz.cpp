@@ -40,6 +40,7 @@ struct Options {
   bool cached = false;
   bool list = false;
   std::string targetCpu = "native";
+  std::string emulatedGpu;
   std::string keep;
 };
 
@@ -130,6 +131,8 @@ public:
         } else {
           functions.push_back({i, makeRandomFunction(random), std::nullopt});
         }
+        if (!options.emulatedGpu.empty())
+          functions.back().function = restrictToGpu(functions.back().function);
       }
       if (options.list)
         std::printf("%s", printAll(functions).c_str());
@@ -182,6 +185,8 @@ private:
     std::vector<std::string> arguments = {"--target-cpu=" + options.targetCpu};
     if (options.unfused)
       arguments.push_back("--unfused");
+    if (!options.emulatedGpu.empty())
+      arguments.insert(arguments.end(), {"--gpu=" + options.emulatedGpu, "--emulate"});
     compileArtifact(modulePath, artifactPath, arguments);
   }
 
@@ -195,7 +200,8 @@ private:
     ++numCases;
     std::string error;
     try {
-      FuzzCase fuzzCase = makeRandomCase(problem, random);
+      // Kernels of a GPU take rows that begin at multiples of 16 bytes.
+      FuzzCase fuzzCase = makeRandomCase(problem, random, /*paddingStep=*/options.emulatedGpu.empty() ? 1 : 8);
       bool canChangeBatch = function.function.dynamicDims.count(Dim::b) > 0;
       error = function.layout ? checkCached(function, problem, fuzzCase, artifact, canChangeBatch, random)
                               : checkCase(fuzzCase, artifact.getKernel(function.getName()), canChangeBatch, random);
@@ -219,15 +225,18 @@ private:
     return compareKernels(fuzzCase, dense, cached, random);
   }
 
+  std::string getModeOptions() const {
+    if (!options.emulatedGpu.empty())
+      return " --emulate-gpu " + options.emulatedGpu;
+    return options.unfused ? " --unfused" : options.cached ? " --cached" : "";
+  }
+
   void fail(const NumberedFunction &function, int64_t number, const AttentionProblem &problem,
             const std::string &error) {
     ++numFailures;
     std::printf("FAIL %s\n  %s\n  again: gqa-fuzz --seed %llu --only %lld%s\n", error.c_str(),
                 function.describe(problem).c_str(), static_cast<unsigned long long>(options.seed),
-                static_cast<long long>(number),
-                options.unfused  ? " --unfused"
-                : options.cached ? " --cached"
-                                 : "");
+                static_cast<long long>(number), getModeOptions().c_str());
     std::fflush(stdout);
     if (!options.keep.empty())
       writeOutput(options.keep + "/" + std::to_string(options.seed) + "-" + std::to_string(number) + ".mlir",
@@ -249,6 +258,7 @@ int main(int argc, char **argv) {
   app.add_option("--only", options.only, "make this one call");
   app.add_option("--max-failures", options.maxFailures, "stop after so many failures")->capture_default_str();
   app.add_option("--target-cpu", options.targetCpu, "CPU to compile for")->capture_default_str();
+  app.add_option("--emulate-gpu", options.emulatedGpu, "compile kernels for this GPU and run them by the emulator");
   app.add_option("--keep", options.keep, "directory for the modules of failing cases")->check(CLI::ExistingDirectory);
   app.add_flag("--unfused", options.unfused, "compile the unfused baseline");
   app.add_flag("--cached", options.cached, "keys and values in a KV cache: in pages, quantised, in rings");

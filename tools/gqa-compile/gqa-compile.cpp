@@ -2,6 +2,7 @@
 // gqa-compile --for-cache LAYER -o OUT.so: makes the functions that attend to a layer of a KV cache, and compiles them.
 
 #include "dialect/GQADialect.h"
+#include "dialect/gpu/GQAGpuDialect.h"
 #include "passes/EmitArtifact.h"
 #include "passes/Pipelines.h"
 #include "tools/CacheEntries.h"
@@ -16,7 +17,9 @@
 #include "mlir/Support/FileUtilities.h"
 #include "mlir/Target/LLVMIR/Dialect/All.h"
 #include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/ToolOutputFile.h"
 
@@ -25,7 +28,7 @@ using namespace mlir;
 
 namespace {
 
-enum class Emit { artifact, source, mlir, llvmIR, assembly };
+enum class Emit { artifact, source, mlir, llvmIR, assembly, ptx };
 
 struct Options {
   cl::OptionCategory category{"gqa-compile options"};
@@ -43,12 +46,19 @@ struct Options {
       cl::value_desc("LAYER"), cl::cat(category)};
   cl::opt<bool> unfused{"unfused", cl::desc("compile attention as separate products and softmax (the baseline)"),
                         cl::cat(category)};
+  cl::opt<std::string> gpu{"gpu", cl::desc("GPU to make kernels for: sm_80, which later ones can also run, or sm_90a"),
+                           cl::value_desc("ARCH"), cl::cat(category)};
+  cl::opt<bool> emulate{"emulate", cl::desc("with --gpu: kernels run on the CPU, by a functional emulator"),
+                        cl::cat(category)};
+  cl::opt<bool> explain{"explain", cl::desc("with --gpu: print what each kernel takes of a multiprocessor"),
+                        cl::cat(category)};
   cl::opt<Emit> emit{"emit", cl::desc("what to write"), cl::init(Emit::artifact), cl::cat(category),
                      cl::values(clEnumValN(Emit::artifact, "artifact", "a shared object (default)"),
                                 clEnumValN(Emit::source, "source", "what is compiled, before any pass"),
                                 clEnumValN(Emit::mlir, "mlir", "the LLVM dialect"),
                                 clEnumValN(Emit::llvmIR, "llvm-ir", "optimised LLVM IR"),
-                                clEnumValN(Emit::assembly, "assembly", "assembly"))};
+                                clEnumValN(Emit::assembly, "assembly", "assembly"),
+                                clEnumValN(Emit::ptx, "ptx", "PTX of the kernels"))};
 };
 
 int fail(const Twine &message) {
@@ -83,7 +93,41 @@ std::unique_ptr<llvm::MemoryBuffer> openInput(const Options &options, std::strin
   return nullptr;
 }
 
-int compile(const Options &options) {
+void buildPipeline(PassManager &manager, const Options &options, const mlir::gqa::Target &target) {
+  if (!options.gpu.empty()) {
+    mlir::gqa::GpuLowerOptions gpuOptions;
+    gpuOptions.targetCpu = options.targetCpu.getValue();
+    gpuOptions.emulate = options.emulate.getValue();
+    return mlir::gqa::buildLowerGQAGpu(manager, gpuOptions, target);
+  }
+  mlir::gqa::LowerOptions lowerOptions;
+  lowerOptions.targetCpu = options.targetCpu.getValue();
+  auto *build = options.unfused ? mlir::gqa::buildLowerGQAUnfused : mlir::gqa::buildLowerGQA;
+  build(manager, lowerOptions, target);
+}
+
+/// The archive with the emulator, beside this program's own directory.
+std::string getEmulatorPath(const char *program) {
+  std::string path = llvm::sys::fs::getMainExecutable(program, reinterpret_cast<void *>(&getEmulatorPath));
+  llvm::SmallString<128> archive(llvm::sys::path::parent_path(llvm::sys::path::parent_path(path)));
+  llvm::sys::path::append(archive, "lib", "libgqa_emulator.a");
+  return archive.str().str();
+}
+
+int compile(const Options &options, const char *program) {
+  std::optional<mlir::gqa::GpuTarget> gpu;
+  if (!options.gpu.empty()) {
+    llvm::Expected<mlir::gqa::GpuTarget> found = mlir::gqa::GpuTarget::get(options.gpu);
+    if (!found)
+      return fail(llvm::toString(found.takeError()));
+    gpu = *found;
+  }
+  if (gpu && options.unfused)
+    return fail("--unfused is for CPUs; leave --gpu out");
+  if (!gpu && (options.emulate || options.explain || options.emit == Emit::ptx))
+    return fail("--emulate, --explain and --emit=ptx need --gpu");
+  if (options.emulate && (options.explain || options.emit == Emit::ptx))
+    return fail("with --emulate there are no kernels for a chip to explain or print");
   llvm::Expected<mlir::gqa::Target> target = mlir::gqa::Target::get(options.targetCpu);
   if (!target)
     return fail(llvm::toString(target.takeError()));
@@ -92,7 +136,8 @@ int compile(const Options &options) {
   registerAllDialects(registry);
   registerAllExtensions(registry);
   registerAllToLLVMIRTranslations(registry);
-  registry.insert<mlir::gqa::GQADialect>();
+  registry.insert<mlir::gqa::GQADialect, gqa_gpu::GQAGpuDialect>();
+  gqa_gpu::registerBufferization(registry);
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
 
   std::string message;
@@ -119,24 +164,37 @@ int compile(const Options &options) {
   }
 
   PassManager manager(&context);
-  mlir::gqa::LowerOptions lowerOptions;
-  lowerOptions.targetCpu = options.targetCpu.getValue();
-  auto *build = options.unfused ? mlir::gqa::buildLowerGQAUnfused : mlir::gqa::buildLowerGQA;
-  build(manager, lowerOptions, *target);
+  buildPipeline(manager, options, *target);
   if (failed(manager.run(*module)))
     return 1;
 
-  if (options.emit == Emit::artifact) {
-    llvm::Error error = mlir::gqa::emitArtifact(*module, *target, options.output.getValue());
-    return error ? fail(llvm::toString(std::move(error))) : 0;
-  }
   if (options.emit == Emit::mlir) {
     std::string text;
     llvm::raw_string_ostream(text) << *module;
     return writeText(options.output, text);
   }
+  mlir::gqa::ArtifactParts parts;
+  std::optional<mlir::gqa::DeviceCode> device;
+  if (gpu && !options.emulate) {
+    llvm::Expected<mlir::gqa::DeviceCode> compiled = mlir::gqa::compileDevice(*module, *gpu);
+    if (!compiled)
+      return fail(llvm::toString(compiled.takeError()));
+    device = std::move(*compiled);
+    parts.device = &*device;
+    parts.gpu = &*gpu;
+    if (options.explain)
+      llvm::outs() << mlir::gqa::explain(*device, *gpu);
+    if (options.emit == Emit::ptx)
+      return writeText(options.output, device->ptx);
+  }
+  if (options.emulate)
+    parts.archives.push_back(getEmulatorPath(program));
+  if (options.emit == Emit::artifact) {
+    llvm::Error error = mlir::gqa::emitArtifact(*module, *target, options.output.getValue(), parts);
+    return error ? fail(llvm::toString(std::move(error))) : 0;
+  }
   auto kind = options.emit == Emit::llvmIR ? mlir::gqa::EmitKind::llvmIR : mlir::gqa::EmitKind::assembly;
-  llvm::Expected<std::string> text = mlir::gqa::emitText(*module, *target, kind);
+  llvm::Expected<std::string> text = mlir::gqa::emitText(*module, *target, kind, parts);
   return text ? writeText(options.output, *text) : fail(llvm::toString(text.takeError()));
 }
 
@@ -147,5 +205,5 @@ int main(int argc, char **argv) {
   Options options;
   cl::HideUnrelatedOptions(options.category);
   cl::ParseCommandLineOptions(argc, argv, "compiles MLIR functions with grouped-query attention to an artifact\n");
-  return compile(options);
+  return compile(options, argv[0]);
 }

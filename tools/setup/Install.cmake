@@ -33,6 +33,11 @@ foreach(tool gqa-opt gqa-compile gqa-run)
   endif()
 endforeach()
 
+# gqa-compile --emulate finds it beside its own directory.
+if(TARGET gqa-compile)
+  install(TARGETS gqa_emulator ARCHIVE DESTINATION lib)
+endif()
+
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/gqaConfig.cmake.in ${CMAKE_BINARY_DIR}/gqaConfig.cmake
   INSTALL_DESTINATION ${GQA_PACKAGE_DIR})
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/gqaConfigVersion.cmake COMPATIBILITY SameMinorVersion)

@@ -1,0 +1,135 @@
+#include "passes/gpu/AttentionKernel.h"
+#include "passes/gpu/GpuPasses.h"
+
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+namespace mlir::gqa {
+#define GEN_PASS_DEF_BUILDKERNELS
+#include "passes/gpu/GpuPasses.h.inc"
+
+namespace {
+
+/// What kernels can do of all that gqa.attention may say.
+LogicalResult verifySupported(AttentionOp op) {
+  AttentionShape shape(op);
+  Type element = cast<RankedTensorType>(op.getQuery().getType()).getElementType();
+  std::pair<StringRef, OpOperand *> matrices[] = {{"query", &op.getQueryMutable()},
+                                                  {"key", &op.getKeyMutable()},
+                                                  {"value", &op.getValueMutable()},
+                                                  {"output", &op.getOutputsMutable()[0]}};
+  for (auto [name, operand] : matrices) {
+    AffineMap map = op.getMap(*operand);
+    Type type = cast<RankedTensorType>(operand->get().getType()).getElementType();
+    if (Dim inner = getDims(map).back(); inner != Dim::dqk && inner != Dim::dv)
+      return op.emitOpError() << "on a GPU the head dimension of '" << name << "' must be its last, got "
+                              << printDims(map);
+    if (name != "output" && (type != element || !(type.isF16() || type.isBF16())))
+      return op.emitOpError() << "on a GPU query, key and value must all be f16 or all bf16, got " << name << " of "
+                              << type << " and query of " << element;
+  }
+  for (auto [name, extent] : {std::pair<StringRef, int64_t>{"dqk", shape.dqk}, {"dv", shape.dv}})
+    if (extent % 8 != 0)
+      return op.emitOpError() << "on a GPU " << name << " must be a multiple of 8, got " << extent;
+  if (op.getBlockTable() || op.getKeyScale() || op.getValueScale() || op.getLength())
+    return op.emitOpError() << "on a GPU keys and values cannot be paged, quantised or in a ring yet";
+  if (!op->hasAttr(gqa_gpu::ScheduleAttr::kName))
+    return op.emitOpError() << "has no " << gqa_gpu::ScheduleAttr::kName << "; run gqa-gpu-select-schedule first";
+  return success();
+}
+
+/// Replaces one attention by launches of its kernels.
+struct LaunchBuilder {
+  LaunchBuilder(RewriterBase &b, ModuleOp device, AttentionOp op, const std::string &name)
+      : b(b), loc(op.getLoc()), math{b, loc}, device(device), op(op), shape(op), name(name),
+        schedule(op->getAttrOfType<gqa_gpu::ScheduleAttr>(gqa_gpu::ScheduleAttr::kName)) {
+    inputs = op->getOperands().drop_back(op.getOutputs().size());
+    // What the destinations hold is not read, so fresh ones save copies.
+    for (Value output : op.getOutputs())
+      outputs.push_back(tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, output),
+                                                cast<RankedTensorType>(output.getType()).getElementType()));
+    positions = extent(Dim::m);
+    rows = math.mul(positions, shape.getTileHeads());
+    splits = schedule.getSplit() ? math.ceilDiv(extent(Dim::n), schedule.getSplit()) : math.constant(1);
+  }
+
+  SmallVector<Value> build() { return schedule.getSplit() ? buildSplit() : buildWhole(); }
+
+private:
+  SmallVector<Value> buildWhole() { return launchAttention(outputs); }
+
+  SmallVector<Value> buildSplit() {
+    SmallVector<OpFoldResult> sizes = {extent(Dim::b), math.constant(shape.getHeadTiles()), splits, rows};
+    Value max = tensor::EmptyOp::create(b, loc, sizes, b.getF32Type());
+    Value sum = tensor::EmptyOp::create(b, loc, sizes, b.getF32Type());
+    sizes.push_back(math.constant(shape.getPaddedDv()));
+    Value acc = tensor::EmptyOp::create(b, loc, sizes, b.getF32Type());
+    SmallVector<Value> partials = launchAttention({acc, max, sum});
+    if (op.getSink())
+      partials.push_back(op.getSink());
+    KernelOperands operands(b, device, name + "_merge", partials, outputs, kNumKernelScalars);
+    buildMergeKernel(b, shape, operands);
+    int64_t columnTiles = shape.getPaddedDv() / getMergeColumns(shape);
+    return launch(operands, partials, outputs, math.mul(math.ceilDiv(rows, 16), columnTiles), 32, 0,
+                  {static_cast<int64_t>(partials.size())});
+  }
+
+  SmallVector<Value> launchAttention(ValueRange outputs) {
+    KernelOperands operands(b, device, name, inputs, outputs, kNumKernelScalars);
+    buildAttentionKernel(b, shape, schedule, operands);
+    OpFoldResult tiles = math.ceilDiv(rows, schedule.getRows());
+    Value x = arith::MulIOp::create(b, loc, math.value(tiles), math.value(splits));
+    // query, key, value, and what is written
+    return launch(operands, inputs, outputs, x, schedule.getThreads(), getSharedBytes(shape, schedule),
+                  {0, 1, 2, static_cast<int64_t>(inputs.size())});
+  }
+
+  SmallVector<Value> launch(KernelOperands &operands, ValueRange inputs, ValueRange outputs, OpFoldResult x,
+                            int64_t threads, int64_t sharedBytes, ArrayRef<int64_t> alignedOperands) {
+    operands.kernel->setAttr("gqa_gpu.threads", b.getI64IntegerAttr(threads));
+    operands.kernel->setAttr("gqa_gpu.shared_bytes", b.getI64IntegerAttr(sharedBytes));
+    SmallVector<Value> grid = {math.value(x), math.value(math.constant(shape.getHeadTiles())),
+                               math.value(extent(Dim::b))};
+    SmallVector<Value> scalars;
+    for (OpFoldResult scalar : {positions, extent(Dim::n), splits})
+      scalars.push_back(arith::IndexCastOp::create(b, loc, b.getI32Type(), math.value(scalar)));
+    return gqa_gpu::LaunchOp::create(b, loc, outputs.getTypes(), inputs, outputs, scalars, grid,
+                                     operands.kernel.getName(), threads, sharedBytes, alignedOperands)
+        .getResults();
+  }
+
+  OpFoldResult extent(Dim dim) { return getExtent(b, loc, shape.maps, op.getOperands(), dim); }
+
+  RewriterBase &b;
+  Location loc;
+  IndexMath math;
+  ModuleOp device;
+  AttentionOp op;
+  AttentionShape shape;
+  std::string name;
+  gqa_gpu::ScheduleAttr schedule;
+  SmallVector<Value> inputs, outputs;
+  OpFoldResult positions, rows, splits;
+};
+
+struct BuildKernels : impl::BuildKernelsBase<BuildKernels> {
+  void runOnOperation() override {
+    IRRewriter rewriter(&getContext());
+    rewriter.setInsertionPointToEnd(getOperation().getBody());
+    auto device = ModuleOp::create(rewriter, getOperation().getLoc(), "gqa_device");
+    for (func::FuncOp function : getOperation().getOps<func::FuncOp>()) {
+      SmallVector<AttentionOp> ops;
+      function.walk([&](AttentionOp op) { ops.push_back(op); });
+      for (auto [number, op] : llvm::enumerate(ops)) {
+        if (failed(verifySupported(op)))
+          return signalPassFailure();
+        rewriter.setInsertionPoint(op);
+        std::string name = (function.getName() + "_attention" + Twine(number)).str();
+        rewriter.replaceOp(op, LaunchBuilder(rewriter, device, op, name).build());
+      }
+    }
+  }
+};
+
+} // namespace
+} // namespace mlir::gqa

@@ -1,0 +1,212 @@
+#include "passes/gpu/GpuPasses.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "llvm/Support/MathExtras.h"
+
+namespace mlir::gqa {
+#define GEN_PASS_DEF_LOWERTONVVM
+#include "passes/gpu/GpuPasses.h.inc"
+
+namespace {
+
+using namespace gqa_gpu;
+
+constexpr StringLiteral kSharedSymbol = "gqa_shared";
+
+/// A rewrite of one op by one function.
+template <typename OpTy> struct FunctionPattern : OpRewritePattern<OpTy> {
+  using Function = Value (*)(PatternRewriter &, OpTy);
+  FunctionPattern(MLIRContext *context, Function function) : OpRewritePattern<OpTy>(context), function(function) {}
+  LogicalResult matchAndRewrite(OpTy op, PatternRewriter &rewriter) const override {
+    Value value = function(rewriter, op);
+    if (op->getNumResults() == 0)
+      rewriter.eraseOp(op);
+    else
+      rewriter.replaceOp(op, value);
+    return success();
+  }
+  Function function;
+};
+
+Value buildConstant(OpBuilder &b, Location loc, int32_t value) {
+  return LLVM::ConstantOp::create(b, loc, b.getI32Type(), value);
+}
+
+Value lowerThreadId(PatternRewriter &b, ThreadIdOp op) {
+  return NVVM::ThreadIdXOp::create(b, op.getLoc(), b.getI32Type());
+}
+
+Value lowerBlockId(PatternRewriter &b, BlockIdOp op) {
+  if (op.getAxis() == 0)
+    return NVVM::BlockIdXOp::create(b, op.getLoc(), b.getI32Type());
+  if (op.getAxis() == 1)
+    return NVVM::BlockIdYOp::create(b, op.getLoc(), b.getI32Type());
+  return NVVM::BlockIdZOp::create(b, op.getLoc(), b.getI32Type());
+}
+
+Value lowerSharedMemory(PatternRewriter &b, SharedMemoryOp op) {
+  return LLVM::AddressOfOp::create(b, op.getLoc(), op.getType(), kSharedSymbol);
+}
+
+Value lowerBarrier(PatternRewriter &b, BarrierOp op) {
+  NVVM::BarrierOp::create(b, op.getLoc());
+  return {};
+}
+
+Value lowerCpAsync(PatternRewriter &b, CpAsyncOp op) {
+  NVVM::CpAsyncOp::create(b, op.getLoc(), op.getDestination(), op.getSource(), 16, NVVM::LoadCacheModifierKind::CG,
+                          op.getBytes());
+  return {};
+}
+
+Value lowerCommit(PatternRewriter &b, CpAsyncCommitOp op) {
+  NVVM::CpAsyncCommitGroupOp::create(b, op.getLoc());
+  return {};
+}
+
+Value lowerWait(PatternRewriter &b, CpAsyncWaitOp op) {
+  NVVM::CpAsyncWaitGroupOp::create(b, op.getLoc(), op.getPending());
+  return {};
+}
+
+Value lowerShuffle(PatternRewriter &b, ShuffleXorOp op) {
+  Location loc = op.getLoc();
+  return NVVM::ShflOp::create(b, loc, b.getF32Type(), buildConstant(b, loc, -1), op.getValue(),
+                              buildConstant(b, loc, op.getMask()), buildConstant(b, loc, 31), NVVM::ShflKind::bfly,
+                              UnitAttr());
+}
+
+/// ldmatrix and mma have several results, so they are patterns of their own.
+struct LowerLdMatrix : OpRewritePattern<LdMatrixOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(LdMatrixOp op, PatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    Type i32 = b.getI32Type();
+    auto type = LLVM::LLVMStructType::getLiteral(b.getContext(), {i32, i32, i32, i32});
+    auto layout = op.getTranspose() ? NVVM::MMALayout::col : NVVM::MMALayout::row;
+    Value loaded =
+        NVVM::LdMatrixOp::create(b, loc, type, op.getAddress(), 4, layout,
+                                 NVVM::LdStMatrixShapeAttr::get(b.getContext(), 8, 8), NVVM::LdStMatrixEltType::B16);
+    SmallVector<Value> pairs;
+    for (auto [i, result] : llvm::enumerate(op.getResults()))
+      pairs.push_back(LLVM::BitcastOp::create(b, loc, result.getType(),
+                                              LLVM::ExtractValueOp::create(b, loc, loaded, ArrayRef<int64_t>(i))));
+    b.replaceOp(op, pairs);
+    return success();
+  }
+};
+
+struct LowerMma : OpRewritePattern<MmaOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(MmaOp op, PatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    bool isBF16 = cast<VectorType>(op.getA0().getType()).getElementType().isBF16();
+    // The intrinsic takes pairs of f16 as they are and pairs of bf16 as words.
+    auto convert = [&](ValueRange pairs) {
+      SmallVector<Value> operands;
+      for (Value pair : pairs)
+        operands.push_back(isBF16 ? Value(LLVM::BitcastOp::create(b, loc, b.getI32Type(), pair)) : pair);
+      return operands;
+    };
+    Type f32 = b.getF32Type();
+    auto type = LLVM::LLVMStructType::getLiteral(b.getContext(), {f32, f32, f32, f32});
+    auto ptx = isBF16 ? NVVM::MMATypes::bf16 : NVVM::MMATypes::f16;
+    Value product = NVVM::MmaOp::create(
+        b, loc, type, convert({op.getA0(), op.getA1(), op.getA2(), op.getA3()}), convert({op.getB0(), op.getB1()}),
+        ValueRange{op.getC0(), op.getC1(), op.getC2(), op.getC3()}, ArrayRef<int64_t>{16, 8, 16}, std::nullopt,
+        std::nullopt, std::array{ptx, ptx}, std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
+    SmallVector<Value> values;
+    for (int64_t i = 0; i < 4; ++i)
+      values.push_back(LLVM::ExtractValueOp::create(b, loc, product, ArrayRef<int64_t>(i)));
+    b.replaceOp(op, values);
+    return success();
+  }
+};
+
+//===-- Mathematics -----------------------------------------------------------------------------------------------===//
+
+Value buildIntrinsic(OpBuilder &b, Location loc, StringRef name, Value operand) {
+  return LLVM::CallIntrinsicOp::create(b, loc, b.getF32Type(), b.getStringAttr(name), operand).getResult(0);
+}
+
+Value lowerExp2(PatternRewriter &b, math::Exp2Op op) {
+  return buildIntrinsic(b, op.getLoc(), "llvm.nvvm.ex2.approx.ftz.f", op.getOperand());
+}
+
+Value lowerLog2(PatternRewriter &b, math::Log2Op op) {
+  return buildIntrinsic(b, op.getLoc(), "llvm.nvvm.lg2.approx.ftz.f", op.getOperand());
+}
+
+/// tanh(x) = 1 - 2 / (1 + exp(2x)), to the last bits of 1; the chip's own tanh has 11 bits only.
+Value lowerTanh(PatternRewriter &b, math::TanhOp op) {
+  Location loc = op.getLoc();
+  auto constant = [&](double value) -> Value { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value)); };
+  Value exponent = arith::MulFOp::create(b, loc, op.getOperand(), constant(2 * llvm::numbers::log2e));
+  Value sum =
+      arith::AddFOp::create(b, loc, buildIntrinsic(b, loc, "llvm.nvvm.ex2.approx.ftz.f", exponent), constant(1.0));
+  Value inverse = buildIntrinsic(b, loc, "llvm.nvvm.rcp.approx.ftz.f", sum);
+  return math::FmaOp::create(b, loc, inverse, constant(-2.0), constant(1.0));
+}
+
+/// Pairs are rounded by one instruction.
+struct RoundPairs : OpRewritePattern<vector::FromElementsOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(vector::FromElementsOp op, PatternRewriter &b) const override {
+    auto type = op.getDest().getType();
+    if (type.getRank() != 1 || type.getNumElements() != 2)
+      return failure();
+    SmallVector<Value> sources;
+    for (Value element : op.getElements()) {
+      auto rounding = element.getDefiningOp<arith::TruncFOp>();
+      if (!rounding || !rounding.getIn().getType().isF32())
+        return b.notifyMatchFailure(op, "elements are not rounded from f32");
+      sources.push_back(rounding.getIn());
+    }
+    // The intrinsics take the upper half first.
+    StringRef name = type.getElementType().isBF16() ? "llvm.nvvm.ff2bf16x2.rn" : "llvm.nvvm.ff2f16x2.rn";
+    b.replaceOp(op, LLVM::CallIntrinsicOp::create(b, op.getLoc(), type, b.getStringAttr(name),
+                                                  ValueRange{sources[1], sources[0]})
+                        .getResult(0));
+    return success();
+  }
+};
+
+struct LowerToNVVM : impl::LowerToNVVMBase<LowerToNVVM> {
+  void runOnOperation() override {
+    MLIRContext *context = &getContext();
+    OpBuilder b(context);
+    b.setInsertionPointToStart(getOperation().getBody());
+    // One array for everything: dynamic shared memory would overlap with static arrays beside it.
+    LLVM::GlobalOp::create(b, getOperation().getLoc(), LLVM::LLVMArrayType::get(b.getI8Type(), 0),
+                           /*isConstant=*/false, LLVM::Linkage::External, kSharedSymbol, Attribute(),
+                           /*alignment=*/1024, /*addrSpace=*/3);
+    RewritePatternSet patterns(context);
+    auto add = [&](auto *function) { addFunction(patterns, function); };
+    add(lowerThreadId);
+    add(lowerBlockId);
+    add(lowerSharedMemory);
+    add(lowerBarrier);
+    add(lowerCpAsync);
+    add(lowerCommit);
+    add(lowerWait);
+    add(lowerShuffle);
+    add(lowerExp2);
+    add(lowerLog2);
+    add(lowerTanh);
+    patterns.add<LowerLdMatrix, LowerMma, RoundPairs>(context);
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      signalPassFailure();
+  }
+
+private:
+  template <typename OpTy>
+  static void addFunction(RewritePatternSet &patterns, Value (*function)(PatternRewriter &, OpTy)) {
+    patterns.add<FunctionPattern<OpTy>>(patterns.getContext(), function);
+  }
+};
+
+} // namespace
+} // namespace mlir::gqa
