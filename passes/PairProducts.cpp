@@ -57,7 +57,7 @@ bool isPairContraction(linalg::LinalgOp op) {
   SmallVector<AffineMap> maps = op.getIndexingMapsArray();
   return maps[1] == AffineMap::get(4, 0, {pair, lane, half}, op->getContext()) &&
          maps[2] == AffineMap::get(4, 0, {row, lane}, op->getContext()) && maps[0].getResult(2) == half &&
-         getTensorType(op.getDpsInputs()[1]).getElementType().isBF16();
+         getElementTypeOrSelf(op.getDpsInputs()[1]).isBF16();
 }
 
 bool isPairInterleave(linalg::LinalgOp op) {
@@ -69,6 +69,16 @@ bool isPairInterleave(linalg::LinalgOp op) {
   SmallVector<AffineMap> maps = op.getIndexingMapsArray();
   return maps[0] == AffineMap::get(3, 0, {pair, half, lane}, op->getContext()) && maps[1].isIdentity() &&
          getTensorType(op.getDpsInits()[0]).getElementType().isBF16();
+}
+
+bool isPairTransposition(linalg::LinalgOp op) {
+  if (op.getNumDpsInputs() != 1 || op.getNumLoops() != 3 || op.getStaticLoopRanges()[2] != 2)
+    return false;
+  AffineExpr lane, pair, half;
+  bindDims(op->getContext(), lane, pair, half);
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  return maps[0] == AffineMap::get(3, 0, {pair, half, lane}, op->getContext()) && maps[1].isIdentity() &&
+         getElementTypeOrSelf(op.getDpsInits()[0]).isBF16();
 }
 
 Value vectorizePairContraction(RewriterBase &b, linalg::LinalgOp op) {
@@ -97,18 +107,22 @@ Value vectorizePairContraction(RewriterBase &b, linalg::LinalgOp op) {
   return vector::TransferWriteOp::create(b, loc, sums, init, zeros, inBounds).getResult();
 }
 
-Value vectorizePairInterleave(RewriterBase &b, linalg::LinalgOp op) {
-  Location loc = op.getLoc();
-  Value input = op.getDpsInputs()[0], init = op.getDpsInits()[0];
-  int64_t lanes = getTensorType(input).getDimSize(2);
+/// `lanes` pairs as bf16, whose halves are two rows of `input` at [pair, 0] and [pair, 1].
+static Value readInterleaved(OpBuilder &b, Location loc, Value input, int64_t pair, int64_t lanes) {
   auto readHalf = [&](int64_t half) -> Value {
-    Value row = readRow(b, loc, input, {0, half, 0}, lanes);
+    Value row = readRow(b, loc, input, {pair, half, 0}, lanes);
     auto type = cast<VectorType>(row.getType());
     if (type.getElementType().isBF16())
       return row;
     return arith::TruncFOp::create(b, loc, type.clone(b.getBF16Type()), row);
   };
-  Value pairs = vector::InterleaveOp::create(b, loc, readHalf(0), readHalf(1));
+  return vector::InterleaveOp::create(b, loc, readHalf(0), readHalf(1));
+}
+
+Value vectorizePairInterleave(RewriterBase &b, linalg::LinalgOp op) {
+  Location loc = op.getLoc();
+  Value input = op.getDpsInputs()[0], init = op.getDpsInits()[0];
+  Value pairs = readInterleaved(b, loc, input, 0, getTensorType(input).getDimSize(2));
   Value flat = writeRow(b, loc, pairs, flattenPairs(b, loc, init));
   return tensor::ExpandShapeOp::create(b, loc, getTensorType(init), flat, ArrayRef<ReassociationIndices>{{0}, {1, 2}});
 }
@@ -136,6 +150,28 @@ Value vectorizeNibbleUnpacking(RewriterBase &b, linalg::LinalgOp op) {
   auto toF32 = [&](Value half) { return arith::SIToFPOp::create(b, loc, words.clone(b.getF32Type()), half); };
   Value elements = vector::InterleaveOp::create(b, loc, toF32(low), toF32(high));
   Value flat = writeRow(b, loc, elements, flattenPairs(b, loc, init));
+  return tensor::ExpandShapeOp::create(b, loc, getTensorType(init), flat, ArrayRef<ReassociationIndices>{{0}, {1, 2}});
+}
+
+Value vectorizePairTransposition(RewriterBase &b, linalg::LinalgOp op) {
+  Location loc = op.getLoc();
+  Value input = op.getDpsInputs()[0], init = op.getDpsInits()[0];
+  int64_t lanes = getTensorType(init).getDimSize(0), pairs = getTensorType(init).getDimSize(1);
+  // A pair moves as one word of 32 bits.
+  auto wordsType = VectorType::get({pairs, lanes}, b.getI32Type());
+  Value words = arith::ConstantOp::create(b, loc, b.getZeroAttr(wordsType));
+  for (int64_t pair = 0; pair < pairs; ++pair) {
+    Value row = readInterleaved(b, loc, input, pair, lanes);
+    row = vector::BitCastOp::create(b, loc, VectorType::get({lanes}, b.getI32Type()), row);
+    words = vector::InsertOp::create(b, loc, row, words, pair);
+  }
+  words = vector::TransposeOp::create(b, loc, words, ArrayRef<int64_t>{1, 0});
+  auto rowsType = VectorType::get({lanes, 2 * pairs}, b.getBF16Type());
+  Value flat = flattenPairs(b, loc, init);
+  SmallVector<Value> zeros(2, arith::ConstantIndexOp::create(b, loc, 0));
+  flat = vector::TransferWriteOp::create(b, loc, vector::BitCastOp::create(b, loc, rowsType, words), flat, zeros,
+                                         ArrayRef<bool>{true, true})
+             .getResult();
   return tensor::ExpandShapeOp::create(b, loc, getTensorType(init), flat, ArrayRef<ReassociationIndices>{{0}, {1, 2}});
 }
 

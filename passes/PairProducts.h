@@ -14,6 +14,12 @@ bool isPairContraction(linalg::LinalgOp op);
 /// out[pair, lane, half] = in[pair, half, lane], converted to bf16: brings the halves of pairs together.
 bool isPairInterleave(linalg::LinalgOp op);
 
+/// out[lane, pair, half] = in[pair, half, lane], converted to bf16: a matrix of pairs, transposed.
+bool isPairTransposition(linalg::LinalgOp op);
+
+/// The mark of a pair contraction that matrix instructions compute: it stays whole until its operands are buffers.
+constexpr llvm::StringLiteral kMatrixTiles = "gqa.matrix_tiles";
+
 /// The vector form of a block of one pair: one dot-product instruction per row and vector of lanes.
 Value vectorizePairContraction(RewriterBase &rewriter, linalg::LinalgOp op);
 
@@ -25,6 +31,9 @@ bool isNibbleUnpacking(linalg::LinalgOp op);
 
 /// The vector form of a block of one row.
 Value vectorizeNibbleUnpacking(RewriterBase &rewriter, linalg::LinalgOp op);
+
+/// The vector form of a square block of pairs and lanes.
+Value vectorizePairTransposition(RewriterBase &rewriter, linalg::LinalgOp op);
 
 } // namespace mlir::gqa
 

@@ -103,6 +103,26 @@ def DecomposeAttention : Pass<"gqa-decompose-attention", "::mlir::func::FuncOp">
                            "math::MathDialect", "scf::SCFDialect", "tensor::TensorDialect"];
 }
 
+def ChooseMatrixTiles : Pass<"gqa-choose-matrix-tiles", "::mlir::func::FuncOp"> {
+  let summary = "contractions of bf16 pairs go to the matrix registers";
+  let description = [{
+    For targets with Intel AMX. A contraction of pairs, as `gqa-decompose-attention` writes it for schedules with `dot`,
+    is marked `gqa.matrix_tiles` if its extents are whole tiles of 16; later passes leave it alone until
+    `gqa-lower-matrix-tiles`. Its left operand has to list rows first: pairs that are brought together for it are
+    transposed on the way.
+  }];
+  let dependentDialects = ["linalg::LinalgDialect", "tensor::TensorDialect"];
+}
+
+def LowerMatrixTiles : Pass<"gqa-lower-matrix-tiles", "::mlir::func::FuncOp"> {
+  let summary = "marked contractions on buffers become AMX tile operations";
+  let description = [{
+    Each contraction that `gqa-choose-matrix-tiles` marked becomes loops over blocks of 2 x 2 tiles of its result, each
+    loaded, added to by `tdpbf16ps` along all pairs, and stored.
+  }];
+  let dependentDialects = ["amx::AMXDialect", "arith::ArithDialect", "memref::MemRefDialect", "scf::SCFDialect"];
+}
+
 def TileToRegisters : Pass<"gqa-tile-to-registers", "::mlir::func::FuncOp"> {
   let summary = "cut static linalg tiles into blocks that fit the vector registers";
   let description = [{

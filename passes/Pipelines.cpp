@@ -54,6 +54,8 @@ void buildTileOthers(OpPassManager &manager, const Target &target) {
 }
 
 void buildRegisters(OpPassManager &manager, const Target &target) {
+  if (target.hasMatrixTiles)
+    manager.addNestedPass<func::FuncOp>(createChooseMatrixTiles());
   TileToRegistersOptions options;
   options.vectorBits = target.vectorBits;
   options.registers = target.registers;
@@ -81,7 +83,9 @@ void buildBufferize(OpPassManager &manager) {
   manager.addNestedPass<func::FuncOp>(createPrefetchTiles());
 }
 
-void buildOutline(OpPassManager &manager) {
+void buildOutline(OpPassManager &manager, const Target &target) {
+  if (target.hasMatrixTiles)
+    manager.addNestedPass<func::FuncOp>(createLowerMatrixTiles());
   manager.addNestedPass<func::FuncOp>(createExpandCopies());
   manager.addPass(createOutlineTasks());
   addCleanUp(manager);
@@ -105,6 +109,7 @@ void buildLLVM(OpPassManager &manager, const Target &target) {
   vectors.vectorTransposeLowering = vector::VectorTransposeLowering::Shuffle16x16;
   vectors.reassociateFPReductions = true;
   vectors.x86Vector = target.vectorBits == 512;
+  vectors.amx = target.hasMatrixTiles;
   manager.addPass(createConvertVectorToLLVMPass(vectors));
   manager.addPass(createConvertMathToLLVMPass());
   manager.addPass(createConvertMathToLibmPass());
@@ -180,7 +185,7 @@ static void buildLower(OpPassManager &manager, const LowerOptions &options, cons
   manager.addNestedPass<func::FuncOp>(createVerifyNoKVExpansion());
   if (isPast(Stage::outline))
     return;
-  buildOutline(manager);
+  buildOutline(manager, target);
   if (isPast(Stage::llvm))
     return;
   buildLLVM(manager, target);

@@ -33,14 +33,15 @@ llvm::Expected<Target> Target::get(llvm::StringRef cpu) {
   if (!info || !info->isCPUStringValid(target.cpu))
     return llvm::createStringError("unknown target CPU '" + target.cpu + "' for " + target.triple);
 
-  // A virtual machine may hide features that its CPU's name implies.
+  // A virtual machine may hide features that its CPU's name implies, and LLVM takes a CPU that is newer than itself for
+  // an older one: where the machine says what it has, that counts.
   llvm::StringMap<bool> host;
   if (cpu == "native")
     host = llvm::sys::getHostCPUFeatures();
   for (const llvm::SubtargetFeatureKV &feature : info->getAllProcessorFeatures()) {
     auto it = host.find(feature.Key);
-    bool isHidden = it != host.end() && !it->second;
-    if (info->checkFeatures(std::string("+") + feature.Key) && !isHidden)
+    bool isPresent = it != host.end() ? it->second : info->checkFeatures(std::string("+") + feature.Key);
+    if (isPresent)
       target.features.push_back(feature.Key);
   }
   auto has = [&](llvm::StringRef name) { return llvm::is_contained(target.features, name); };
@@ -53,6 +54,7 @@ llvm::Expected<Target> Target::get(llvm::StringRef cpu) {
     target.registers = 32;
     target.hasScale = true;
     target.hasDot = has("avx512bf16");
+    target.hasMatrixTiles = target.hasDot && has("amx-tile") && has("amx-bf16");
   } else if (has("avx2") && has("fma")) {
     target.vectorBits = 256;
   } else if (has("neon")) {

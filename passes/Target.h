@@ -18,6 +18,7 @@ struct Target {
   int64_t vectorBits = 128;
   int64_t registers = 16; ///< vector registers
   bool hasScale = false;  ///< one instruction scales floats by powers of two
+  bool hasMatrixTiles = false; ///< registers of 16 x 64 bytes and products of pairs of bf16 on them (Intel AMX)
   bool hasDot = false;    ///< pairs of bf16 are multiplied and added to f32 in one instruction
 
   /// The target called `cpu`; "native" is the machine that this runs on. Fails with a message for an unknown CPU.

@@ -112,6 +112,8 @@ SmallVector<int64_t> getRowTile(linalg::LinalgOp op, Registers registers) {
     return {1, extents[1], 2};
   if (isNibbleUnpacking(op))
     return {1, getLanes(extents[1], registers), 2};
+  if (isPairTransposition(op))
+    return {largestDivisorUpTo(extents[0], registers.lanes), largestDivisorUpTo(extents[1], registers.lanes), 2};
   bool isTransposed = isTransposition(op);
   auto keep = [&](std::optional<unsigned> loop) {
     if (loop)
@@ -210,7 +212,7 @@ struct TileToRegisters : impl::TileToRegistersBase<TileToRegisters> {
     Registers target{vectorBits / 32, registers};
     SmallVector<linalg::LinalgOp> ops;
     getOperation().walk([&](linalg::LinalgOp op) {
-      if (!op.hasDynamicShape() && !readsBackwards(op))
+      if (!op.hasDynamicShape() && !readsBackwards(op) && !op->hasAttr(kMatrixTiles))
         ops.push_back(op);
     });
     // Consumers first: tiling a consumer may fuse the op that initialises it, which is then dead.

@@ -225,7 +225,7 @@ private:
     IRRewriter rewriter(&getContext());
     SmallVector<linalg::LinalgOp> ops;
     getOperation().walk([&](linalg::LinalgOp op) {
-      if (!op.hasDynamicShape())
+      if (!op.hasDynamicShape() && !op->hasAttr(kMatrixTiles))
         ops.push_back(op);
     });
     for (linalg::LinalgOp op : ops) {
@@ -240,6 +240,10 @@ private:
       }
       if (isNibbleUnpacking(op)) {
         rewriter.replaceOp(op, vectorizeNibbleUnpacking(rewriter, op));
+        continue;
+      }
+      if (isPairTransposition(op)) {
+        rewriter.replaceOp(op, vectorizePairTransposition(rewriter, op));
         continue;
       }
       if (isLaneProduct(op)) {

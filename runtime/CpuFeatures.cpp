@@ -4,6 +4,8 @@
 #include <utility>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 namespace gqa {
@@ -44,6 +46,13 @@ struct NewFeatures {
 
   bool hasAPX() const { return (edx >> 21 & 1) && hasSavedExtendedRegisters; }
 };
+
+/// Asks the system for the matrix registers of Intel AMX. Linux gives them to a process, for good, only when it asks
+/// (Documentation/arch/x86/xstate.rst); asking twice does no harm.
+bool requestMatrixRegisters() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
 
 } // namespace
 
@@ -106,9 +115,12 @@ std::vector<std::string> findMissingCpuFeatures(const std::vector<std::string> &
       {"zu", hasAPX},
   };
   std::vector<std::string> missing;
-  for (const auto &[name, isPresent] : features)
-    if (!isPresent && std::find(required.begin(), required.end(), name) != required.end())
+  for (const auto &[name, isPresent] : features) {
+    if (std::find(required.begin(), required.end(), name) == required.end())
+      continue;
+    if (!isPresent || (std::string(name) == "amx-tile" && !requestMatrixRegisters()))
       missing.push_back(name);
+  }
   return missing;
 }
 #else
