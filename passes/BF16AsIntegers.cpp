@@ -1,4 +1,4 @@
-#include "passes/OddBF16.h"
+#include "passes/BF16AsIntegers.h"
 
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/InstIterator.h"
@@ -8,11 +8,6 @@
 namespace mlir::gqa {
 
 namespace {
-
-bool isOddBF16(llvm::Type *type) {
-  auto *vector = llvm::dyn_cast<llvm::FixedVectorType>(type);
-  return vector && vector->getElementType()->isBFloatTy() && !llvm::isPowerOf2_32(vector->getNumElements());
-}
 
 llvm::Type *getIntegerType(llvm::Type *type) {
   return llvm::VectorType::getInteger(llvm::cast<llvm::VectorType>(type));
@@ -54,6 +49,23 @@ void insertInteger(llvm::InsertElementInst &insert) {
   replace(insert, builder.CreateBitCast(result, insert.getType()));
 }
 
+void extractInteger(llvm::ExtractElementInst &extract) {
+  llvm::IRBuilder<> builder(&extract);
+  llvm::Value *vector = extract.getVectorOperand();
+  vector = builder.CreateBitCast(vector, getIntegerType(vector->getType()));
+  replace(extract,
+          builder.CreateBitCast(builder.CreateExtractElement(vector, extract.getIndexOperand()), extract.getType()));
+}
+
+void selectIntegers(llvm::SelectInst &select) {
+  llvm::IRBuilder<> builder(&select);
+  llvm::Type *type = getIntegerType(select.getType());
+  llvm::Value *ifTrue = builder.CreateBitCast(select.getTrueValue(), type);
+  llvm::Value *ifFalse = builder.CreateBitCast(select.getFalseValue(), type);
+  llvm::Value *result = builder.CreateSelect(select.getCondition(), ifTrue, ifFalse);
+  replace(select, builder.CreateBitCast(result, select.getType()));
+}
+
 void mergeIntegers(llvm::PHINode &phi) {
   llvm::Type *type = getIntegerType(phi.getType());
   llvm::IRBuilder<> builder(&phi);
@@ -67,31 +79,43 @@ void mergeIntegers(llvm::PHINode &phi) {
   phi.eraseFromParent();
 }
 
-void moveAsIntegers(llvm::Instruction &instruction) {
+/// Moves what `instruction` moves as integers, if `isMoved` says so of the type.
+void moveAsIntegers(llvm::Instruction &instruction, llvm::function_ref<bool(llvm::Type *)> isMoved) {
   if (auto *load = llvm::dyn_cast<llvm::LoadInst>(&instruction)) {
-    if (isOddBF16(load->getType()))
+    if (isMoved(load->getType()))
       loadIntegers(*load);
   } else if (auto *store = llvm::dyn_cast<llvm::StoreInst>(&instruction)) {
-    if (isOddBF16(store->getValueOperand()->getType()))
+    if (isMoved(store->getValueOperand()->getType()))
       storeIntegers(*store);
   } else if (auto *shuffle = llvm::dyn_cast<llvm::ShuffleVectorInst>(&instruction)) {
-    if (isOddBF16(shuffle->getOperand(0)->getType()) || isOddBF16(shuffle->getType()))
+    if (isMoved(shuffle->getOperand(0)->getType()) || isMoved(shuffle->getType()))
       shuffleIntegers(*shuffle);
   } else if (auto *insert = llvm::dyn_cast<llvm::InsertElementInst>(&instruction)) {
-    if (isOddBF16(insert->getType()))
+    if (isMoved(insert->getType()))
       insertInteger(*insert);
+  } else if (auto *extract = llvm::dyn_cast<llvm::ExtractElementInst>(&instruction)) {
+    if (isMoved(extract->getVectorOperandType()))
+      extractInteger(*extract);
+  } else if (auto *select = llvm::dyn_cast<llvm::SelectInst>(&instruction)) {
+    if (isMoved(select->getType()))
+      selectIntegers(*select);
   } else if (auto *phi = llvm::dyn_cast<llvm::PHINode>(&instruction)) {
-    if (isOddBF16(phi->getType()))
+    if (isMoved(phi->getType()))
       mergeIntegers(*phi);
   }
 }
 
 } // namespace
 
-void moveOddBF16AsIntegers(llvm::Module &module) {
+void moveBF16AsIntegers(llvm::Module &module, bool hasBF16) {
+  auto isMoved = [&](llvm::Type *type) {
+    auto *vector = llvm::dyn_cast<llvm::FixedVectorType>(type);
+    return vector && vector->getElementType()->isBFloatTy() &&
+           (!hasBF16 || !llvm::isPowerOf2_32(vector->getNumElements()));
+  };
   for (llvm::Function &function : module)
     for (llvm::Instruction &instruction : llvm::make_early_inc_range(llvm::instructions(function)))
-      moveAsIntegers(instruction);
+      moveAsIntegers(instruction, isMoved);
 }
 
 } // namespace mlir::gqa

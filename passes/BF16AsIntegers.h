@@ -1,15 +1,19 @@
-#ifndef GQA_PASSES_ODDBF16_H
-#define GQA_PASSES_ODDBF16_H
+#ifndef GQA_PASSES_BF16ASINTEGERS_H
+#define GQA_PASSES_BF16ASINTEGERS_H
 
 #include "llvm/IR/Module.h"
 
 namespace mlir::gqa {
 
-/// Lets all that moves bf16 vectors whose lengths are not powers of two (loads, stores, shuffles, insertions, phis)
-/// work on integers of the same bits. LLVM 22 cannot select some of them on x86: "do not know how to soft promote this
-/// operator's operand".
-void moveOddBF16AsIntegers(llvm::Module &module);
+/// Lets all that moves bf16 vectors (loads, stores, shuffles, insertions, extractions, selections, phis) work on
+/// integers of the same bits, where LLVM 22 has trouble with them on x86:
+///
+/// - vectors whose lengths are not powers of two, on every CPU: "do not know how to soft promote this operator's
+///   operand";
+/// - all vectors, unless the CPU `hasBF16` in registers: LLVM takes those that live across blocks apart, widens their
+///   elements to f32 and calls `__truncsfbf2` to narrow them again, a function that artifacts do not have.
+void moveBF16AsIntegers(llvm::Module &module, bool hasBF16);
 
 } // namespace mlir::gqa
 
-#endif // GQA_PASSES_ODDBF16_H
+#endif // GQA_PASSES_BF16ASINTEGERS_H

@@ -1,6 +1,6 @@
 #include "passes/EmitArtifact.h"
 
-#include "passes/OddBF16.h"
+#include "passes/BF16AsIntegers.h"
 #include "runtime/ArtifactTrailer.h"
 
 #include "lld/Common/Driver.h"
@@ -77,7 +77,7 @@ llvm::Expected<std::unique_ptr<llvm::Module>> translate(ModuleOp module, const T
   auto optimise = makeOptimizingTransformer(/*optLevel=*/3, /*sizeLevel=*/0, &machine);
   if (llvm::Error error = optimise(result.get()))
     return std::move(error);
-  moveOddBF16AsIntegers(*result);
+  moveBF16AsIntegers(*result, target.hasDot);
   return std::move(result);
 }
 
