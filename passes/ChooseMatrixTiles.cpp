@@ -16,8 +16,8 @@ namespace {
 constexpr int64_t kTile = 16;
 
 bool hasWholeTiles(linalg::GenericOp op) {
-  return !op.hasDynamicShape() &&
-         llvm::all_of(ArrayRef(op.getStaticLoopRanges()).take_front(3), [](int64_t extent) { return extent % kTile == 0; });
+  return !op.hasDynamicShape() && llvm::all_of(ArrayRef(op.getStaticLoopRanges()).take_front(3),
+                                               [](int64_t extent) { return extent % kTile == 0; });
 }
 
 /// The operand that lists rows, where it comes from bringing pairs together as [pair, row, half].

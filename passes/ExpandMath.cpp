@@ -18,8 +18,9 @@ namespace {
 /// A minimax polynomial of 2^f for f in [-1/2, 1/2], highest degree first; 2^0 is exactly 1.
 constexpr double kExp2Polynomial[] = {1.33978e-3, 9.67770e-3, 5.55036e-2, 2.40222e-1, 6.93147e-1, 1.0};
 
-/// Below this, 2^x is less than half of the smallest float. A multiple of two, so that halves of it are whole.
-constexpr double kExp2Low = -150.0;
+/// Below this, 2^x is no normal float, and 0 is near enough: to make a float that is not normal costs Intel's CPUs more
+/// than a hundred cycles, and every key that is masked out would. A multiple of two, so that halves of it are whole.
+constexpr double kExp2Low = -126.0;
 constexpr double kExp2High = 130.0;
 
 struct Expander {
@@ -60,7 +61,8 @@ struct Expander {
     for (double coefficient : ArrayRef(kExp2Polynomial).drop_front())
       power = math::FmaOp::create(b, loc, power, fraction, constant(coefficient));
     Value exponent = arith::FPToSIOp::create(b, loc, intType(), whole);
-    return hasScale ? scale(power, exponent) : scaleTwice(power, exponent);
+    power = hasScale ? scale(power, exponent) : scaleTwice(power, exponent);
+    return arith::SelectOp::create(b, loc, isLow, constant(0), power);
   }
 
 private:

@@ -157,7 +157,7 @@ def ExpandMath : Pass<"gqa-expand-math", "::mlir::func::FuncOp"> {
   let summary = "exp2, tanh and log2 as polynomials instead of calls to libm";
   let description = [{
     `exp2` splits its argument into an integer and a fraction in [-1/2, 1/2]; a polynomial of degree 5 serves the
-    fraction (relative error below 2.5e-7), and the integer scales the exponent. Arguments below -150 give 0, NaN stays
+    fraction (relative error below 2.5e-7), and the integer scales the exponent. Arguments below -126 give 0, NaN stays
     NaN. The other functions use upstream's approximations, and so do conversions to bf16 on targets without them. f8E4M3FN becomes f32 by way of f16.
   }];
   let options = [

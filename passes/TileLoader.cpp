@@ -122,14 +122,60 @@ Value TileLoader::reshape(Value tile, int64_t rows, ArrayRef<int64_t> inner) {
   return tensor::CollapseShapeOp::create(b, loc, type, tile, groups);
 }
 
+MappedTensor TileLoader::loadScoreColumns(MappedTensor operand) {
+  SmallVector<Dim> present = {Dim::n}, all = {Dim::n};
+  for (Dim dim : task.rowDims) {
+    all.push_back(dim);
+    if (hasDim(operand.map, dim))
+      present.push_back(dim);
+  }
+  SmallVector<Dim> natural =
+      llvm::filter_to_vector(getDims(operand.map), [&](Dim dim) { return llvm::is_contained(present, dim); });
+  MappedTensor tile = loadTile(operand, natural);
+  Type elementType = cast<RankedTensorType>(tile.tensor.getType()).getElementType();
+  // Bytes are turned as words: there are instructions for that.
+  bool isByte = elementType.isInteger(8) && natural != present;
+  if (isByte)
+    tile = convert(tile, b.getI32Type());
+  tile = transpose(tile, present);
+  if (isByte)
+    tile = convert(tile, elementType);
+  tile = transpose(tile, all);
+
+  Value flat = tile.tensor;
+  int64_t keys = cast<RankedTensorType>(flat.getType()).getDimSize(0), rows = schedule.getG() * schedule.getM();
+  if (task.rowDims.size() == 2)
+    flat = tensor::CollapseShapeOp::create(b, loc, RankedTensorType::get({keys, rows}, elementType), flat,
+                                           ArrayRef<ReassociationIndices>{{0}, {1, 2}});
+  if (rows != schedule.getRows())
+    flat = padTo(flat, tensor::getMixedSizes(b, loc, flat), {keys, schedule.getRows()});
+  return {flat, task.dimsMap({Dim::n, Dim::m})};
+}
+
+MappedTensor TileLoader::convert(MappedTensor tile, Type elementType) {
+  auto type = cast<RankedTensorType>(tile.tensor.getType());
+  Value empty = tensor::EmptyOp::create(b, loc, type.getShape(), elementType);
+  bool widens = elementType.getIntOrFloatBitWidth() > type.getElementTypeBitWidth();
+  Value converted =
+      buildGeneric(b, loc, tile, {empty, tile.map}, [&](OpBuilder &nested, Location l, ValueRange args) -> Value {
+        if (widens)
+          return arith::ExtUIOp::create(nested, l, elementType, args[0]);
+        return arith::TruncIOp::create(nested, l, elementType, args[0]);
+      });
+  return {converted, tile.map};
+}
+
 std::optional<MappedTensor> TileLoader::loadScoreOperand(std::optional<MappedTensor> operand) {
   if (!operand)
     return std::nullopt;
   SmallVector<Dim> inner;
   if (hasDim(operand->map, Dim::n))
     inner.push_back(Dim::n);
-  if (hasDim(operand->map, Dim::g) || hasDim(operand->map, Dim::m))
+  if (hasDim(operand->map, Dim::g) || hasDim(operand->map, Dim::m)) {
+    if (schedule.getLanes() == Lanes::Row && hasDim(operand->map, Dim::n))
+      return loadScoreColumns(*operand);
     return loadRows(*operand, inner);
+  }
   return loadTile(*operand, inner);
 }
 

@@ -31,6 +31,11 @@ public:
   static SmallVector<int64_t> dropUnits(ArrayRef<OpFoldResult> sizes);
 
 private:
+  /// A bias or mask that varies over rows and keys as [n, m], the layout of scores whose rows fill the vector lanes.
+  /// Heads that share it are copied after it is turned, not before.
+  MappedTensor loadScoreColumns(MappedTensor operand);
+  /// `tile` with integers of another width.
+  MappedTensor convert(MappedTensor tile, Type elementType);
   Value padTo(Value tile, ArrayRef<OpFoldResult> sizes, ArrayRef<int64_t> extents);
   Value restoreUnits(Value tile, ArrayRef<int64_t> extents);
   Value reshape(Value tile, int64_t rows, ArrayRef<int64_t> inner);

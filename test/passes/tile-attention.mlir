@@ -194,3 +194,37 @@ func.func @pages(%q: tensor<?x2x16xf32>, %k: tensor<?x16x16xf32>, %v: tensor<?x1
     block_table(%t[b, block] : tensor<?x?xi32>) outs(%init[b, g, dv] : tensor<?x2x16xf32>)
   return %o : tensor<?x2x16xf32>
 }
+
+// -----
+
+// A bias that varies over rows and keys gets the layout of the scores, keys before rows. It is turned first, while only
+// its 16 positions have to be, and then repeated for the four heads that share it.
+// CHECK-LABEL: func @shared_bias
+// CHECK-SAME: %[[BIAS:[a-z0-9]*]]: tensor<64x64xf32>) ->
+// CHECK: %[[PART:.*]] = tensor.extract_slice %[[BIAS]][{{.*}}] [16, 64] [1, 1]
+// CHECK: %[[TURNED:.*]] = linalg.generic {{.*}} ins(%[[PART]] : tensor<16x64xf32>) outs(%{{.*}} : tensor<64x16xf32>)
+// CHECK: %[[REPEATED:.*]] = linalg.generic {{.*}} ins(%[[TURNED]] : tensor<64x16xf32>) outs(%{{.*}} : tensor<64x4x16xf32>)
+// CHECK: %[[ROWS:.*]] = tensor.collapse_shape %[[REPEATED]] {{\[\[}}0], [1, 2]] : tensor<64x4x16xf32> into tensor<64x64xf32>
+// CHECK: gqa.online_attention
+// CHECK: bias(%[[ROWS]][n, m] : tensor<64x64xf32>)
+func.func @shared_bias(%q: tensor<4x64x16xf32>, %k: tensor<64x16xf32>, %bias: tensor<64x64xf32>) -> tensor<4x64x16xf32> {
+  %o = gqa.attention scale 1.0 schedule(#gqa.schedule<lanes = row, g = 4, m = 16, rows = 64, n = 64, split = 0, dot = false>)
+    query(%q[g, m, dqk] : tensor<4x64x16xf32>) key(%k[n, dqk] : tensor<64x16xf32>)
+    value(%k[n, dv] : tensor<64x16xf32>) bias(%bias[m, n] : tensor<64x64xf32>) outs(%q[g, m, dv] : tensor<4x64x16xf32>)
+  return %o : tensor<4x64x16xf32>
+}
+
+// -----
+
+// A mask is turned as words: there are instructions for that, not for bytes.
+// CHECK-LABEL: func @mask
+// CHECK: arith.extui %{{.*}} : i8 to i32
+// CHECK: linalg.generic {{.*}} ins(%{{.*}} : tensor<16x64xi32>) outs(%{{.*}} : tensor<64x16xi32>)
+// CHECK: arith.trunci %{{.*}} : i32 to i8
+// CHECK: mask(%{{.*}}[n, m] : tensor<64x64xi8>)
+func.func @mask(%q: tensor<4x64x16xf32>, %k: tensor<64x16xf32>, %mask: tensor<64x64xi8>) -> tensor<4x64x16xf32> {
+  %o = gqa.attention scale 1.0 schedule(#gqa.schedule<lanes = row, g = 4, m = 16, rows = 64, n = 64, split = 0, dot = false>)
+    query(%q[g, m, dqk] : tensor<4x64x16xf32>) key(%k[n, dqk] : tensor<64x16xf32>)
+    value(%k[n, dv] : tensor<64x16xf32>) mask(%mask[m, n] : tensor<64x64xi8>) outs(%q[g, m, dv] : tensor<4x64x16xf32>)
+  return %o : tensor<4x64x16xf32>
+}
