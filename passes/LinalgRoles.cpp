@@ -9,8 +9,11 @@ namespace {
 
 /// The block argument that `value` is, if need be through widening conversions.
 BlockArgument getWidenedArgument(Value value) {
-  while (auto extend = value.getDefiningOp<arith::ExtFOp>())
-    value = extend.getIn();
+  while (Operation *widening = value.getDefiningOp()) {
+    if (!isa<arith::ExtFOp, arith::SIToFPOp>(widening))
+      break;
+    value = widening->getOperand(0);
+  }
   return dyn_cast<BlockArgument>(value);
 }
 
@@ -28,15 +31,23 @@ unsigned getLargest(ArrayRef<unsigned> loops, ArrayRef<int64_t> extents) {
 
 } // namespace
 
+static bool isFloat(Type type) { return type.isF32() || type.isF16() || type.isBF16(); }
+
 bool isFloatContraction(linalg::LinalgOp op) {
+  return isWideningContraction(op) &&
+         llvm::all_of(op.getDpsInputs(), [](Value input) { return isFloat(getElementTypeOrSelf(input)); });
+}
+
+bool isWideningContraction(linalg::LinalgOp op) {
   if (op.getNumDpsInputs() != 2 || op.getNumDpsInits() != 1 || op.getNumReductionLoops() == 0 ||
-      !llvm::all_of(op.getIndexingMapsArray(), [](AffineMap map) { return map.isProjectedPermutation(); }))
+      !llvm::all_of(op.getIndexingMapsArray(), [](AffineMap map) { return map.isProjectedPermutation(); }) ||
+      !llvm::all_of(op->getOperandTypes(), llvm::IsaPred<RankedTensorType>))
     return false;
-  auto isFloat = [](Value value) {
-    auto type = dyn_cast<RankedTensorType>(value.getType());
-    return type && (type.getElementType().isF32() || type.getElementType().isF16() || type.getElementType().isBF16());
+  auto isNarrow = [](Value input) {
+    Type type = getElementTypeOrSelf(input);
+    return isFloat(type) || isa<Float8E4M3FNType>(type) || type.isInteger(8);
   };
-  if (!llvm::all_of(op->getOperands(), isFloat))
+  if (!llvm::all_of(op.getDpsInputs(), isNarrow) || !isFloat(getElementTypeOrSelf(op.getDpsInits()[0])))
     return false;
   Block *body = op.getBlock();
   auto sum = body->getTerminator()->getOperand(0).getDefiningOp<arith::AddFOp>();

@@ -18,6 +18,9 @@ struct ContractionRoles {
 /// Whether `op` adds products of two inputs to its output, all floats; inputs may be widened before the product.
 bool isFloatContraction(linalg::LinalgOp op);
 
+/// The same with narrow operands, too: 8-bit floats and integers, widened by the body.
+bool isWideningContraction(linalg::LinalgOp op);
+
 /// Whether an operand is read backwards. Linalg computes the slice of a tile from the ends of its ranges, which is then
 /// upside down, so such an op must not be tiled.
 bool readsBackwards(linalg::LinalgOp op);

@@ -63,7 +63,7 @@ Value dropUnitDim(OpBuilder &builder, Location loc, Value vector, unsigned dim) 
 /// Loops (rows, columns, lane, step) with one step: out[row, column, lane] += lhs[row, step, lane] * rhs[column, step,
 /// lane], the partial sums of dot products.
 bool isLaneProduct(linalg::LinalgOp op) {
-  if (!isFloatContraction(op) || op.getNumLoops() != 4 || op.getStaticLoopRanges()[3] != 1)
+  if (!isWideningContraction(op) || op.getNumLoops() != 4 || op.getStaticLoopRanges()[3] != 1)
     return false;
   AffineExpr row, column, lane, step;
   bindDims(op->getContext(), row, column, lane, step);
@@ -87,7 +87,7 @@ Value vectorizeLaneProduct(RewriterBase &rewriter, linalg::LinalgOp op) {
 
 /// `init + lhs * rhs` with f32 accumulators and possibly narrower inputs.
 bool isMultiplyAdd(linalg::LinalgOp op) {
-  return isFloatContraction(op) && cast<RankedTensorType>(op.getDpsInits()[0].getType()).getElementType().isF32();
+  return isWideningContraction(op) && cast<RankedTensorType>(op.getDpsInits()[0].getType()).getElementType().isF32();
 }
 
 /// A contraction block as one vector.contract of operands read as they lie; linalg's own vectorisation would broadcast

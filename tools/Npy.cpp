@@ -17,7 +17,9 @@ namespace {
 constexpr char kMagic[] = "\x93NUMPY";
 constexpr size_t kMagicSize = 6;
 
-[[noreturn]] void fail(const std::string &path, const std::string &problem) {
+/// `problem` may quote a damaged file, line breaks and all: what does not print becomes '?'.
+[[noreturn]] void fail(const std::string &path, std::string problem) {
+  std::replace_if(problem.begin(), problem.end(), [](unsigned char c) { return c < 0x20 || c > 0x7e; }, '?');
   throw std::runtime_error("'" + path + "' " + problem);
 }
 

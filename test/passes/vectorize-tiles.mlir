@@ -192,3 +192,24 @@ func.func @nibbles(%x: tensor<1x16xi8>, %init: tensor<1x16x2xf32>) -> tensor<1x1
   } -> tensor<1x16x2xf32>
   return %y : tensor<1x16x2xf32>
 }
+
+// -----
+
+// Keys of 8 bits are widened in registers, 16 at a time, and multiplied as floats are.
+// CHECK-LABEL: func @narrow_keys
+// CHECK: arith.sitofp %{{.*}} : vector<{{.*}}16xi8> to vector<{{.*}}16xf32>
+// CHECK: math.fma {{.*}}16xf32>
+func.func @narrow_keys(%q: tensor<2x1x16xf32>, %k: tensor<4x1x16xi8>, %init: tensor<2x4x16xf32>) -> tensor<2x4x16xf32> {
+  %s = linalg.generic {indexing_maps = [affine_map<(row, key, lane, step) -> (row, step, lane)>,
+                                        affine_map<(row, key, lane, step) -> (key, step, lane)>,
+                                        affine_map<(row, key, lane, step) -> (row, key, lane)>],
+                       iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%q, %k : tensor<2x1x16xf32>, tensor<4x1x16xi8>) outs(%init : tensor<2x4x16xf32>) {
+  ^bb0(%a: f32, %b: i8, %c: f32):
+    %wide = arith.sitofp %b : i8 to f32
+    %product = arith.mulf %a, %wide : f32
+    %sum = arith.addf %c, %product : f32
+    linalg.yield %sum : f32
+  } -> tensor<2x4x16xf32>
+  return %s : tensor<2x4x16xf32>
+}
