@@ -1,5 +1,5 @@
-/* See ../peak-memory.test: calls attention(q, k, v) of an artifact and prints what the call allocated at its peak, by the
- * context's allocator and by the operating system. */
+/* See ../peak-memory.test: calls attention(q, k, v) of an artifact and prints what the call allocated at its peak, by
+ * the context's allocator and by the operating system. */
 #include "runtime/gqa.h"
 
 #include <stdint.h>
@@ -52,10 +52,8 @@ static void check(gqa_status status) {
   exit(1);
 }
 
-static int64_t shapes[4][4] = {{1, Q_HEADS, TOKENS, DIM},
-                               {1, KV_HEADS, TOKENS, DIM},
-                               {1, KV_HEADS, TOKENS, DIM},
-                               {1, Q_HEADS, TOKENS, DIM}};
+static int64_t shapes[4][4] = {
+    {1, Q_HEADS, TOKENS, DIM}, {1, KV_HEADS, TOKENS, DIM}, {1, KV_HEADS, TOKENS, DIM}, {1, Q_HEADS, TOKENS, DIM}};
 
 /* [1, heads, TOKENS, DIM] of small numbers that differ by head and position. */
 static DLTensor make_tensor(int64_t *shape) {
@@ -115,8 +113,8 @@ int main(int argc, char **argv) {
   printf("K and V: %.1f MB, repeated %.1f MB, scores %.1f MB\n", kv_bytes / 1e6, kv_bytes / 1e6 * Q_HEADS / KV_HEADS,
          4e-6 * Q_HEADS * TOKENS * TOKENS);
   printf("the call allocated at most %.3f MB, and the resident set grew by %.3f MB\n", count.peak / 1e6, grown / 1e6);
-  printf("%s\n", count.peak < bound && grown < bound ? "nothing was repeated, no score matrix existed"
-                                                                   : "too much");
+  printf("%s\n",
+         count.peak < bound && grown < bound ? "no score matrix existed, nor K and V repeated together" : "too much");
   gqa_artifact_destroy(artifact);
   gqa_context_destroy(context);
   for (i = 0; i < 4; ++i)
