@@ -221,6 +221,14 @@ def OutlineTasks : Pass<"gqa-outline-tasks", "::mlir::ModuleOp"> {
   let dependentDialects = ["affine::AffineDialect", "arith::ArithDialect", "LLVM::LLVMDialect", "scf::SCFDialect"];
 }
 
+def ShareTasks : Pass<"gqa-share-tasks", "::mlir::ModuleOp"> {
+  let summary = "private functions of the same code become one";
+  let description = [{
+    Tasks differ in what their frames hold, not in their code, where a model repeats its layers: one function is then
+    compiled for all of them. Upstream's duplicate-function-elimination would also take away public entries.
+  }];
+}
+
 def SeparateResults : Pass<"gqa-separate-results", "::mlir::func::FuncOp"> {
   let summary = "results that are states of one tensor get buffers of their own";
   let description = [{

@@ -88,6 +88,7 @@ void buildOutline(OpPassManager &manager, const Target &target) {
     manager.addNestedPass<func::FuncOp>(createLowerMatrixTiles());
   manager.addNestedPass<func::FuncOp>(createExpandCopies());
   manager.addPass(createOutlineTasks());
+  manager.addPass(createShareTasks());
   addCleanUp(manager);
 }
 
