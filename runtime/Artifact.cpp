@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <dlfcn.h>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -81,6 +82,10 @@ std::string print(const TensorDescription &tensor) {
 }
 
 static std::string readFile(const std::string &path) {
+  // A device such as /dev/zero has no end. Directories fail below, by name.
+  std::error_code error;
+  if (std::filesystem::is_character_file(path, error))
+    fail(GQA_IO_ERROR, "cannot read '" + path + "': it is no regular file");
   std::ifstream stream(path, std::ios::binary);
   if (!stream)
     fail(errno == ENOENT ? GQA_NOT_FOUND : GQA_IO_ERROR, "cannot open '" + path + "': " + std::strerror(errno));

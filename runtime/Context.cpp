@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <omp.h>
 
 /// More threads than this per processor only wait for each other.
@@ -106,7 +107,10 @@ void gqa_context::reportError(void *state, const char *text) {
 extern "C" {
 
 GQA_API const char *gqa_status_name(gqa_status status) {
-  switch (status) {
+  // C callers may pass any number; an enumeration of C++ need not hold it.
+  int value;
+  std::memcpy(&value, &status, sizeof value);
+  switch (value) {
   case GQA_OK:
     return "ok";
   case GQA_INVALID_ARGUMENT:

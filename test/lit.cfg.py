@@ -37,10 +37,13 @@ if not config.gqa_build_compiler:
 config.environment["PATH"] = os.pathsep.join([config.gqa_tools_dir, config.gqa_llvm_tools_dir, os.environ["PATH"]])
 lit_features.set_sanitizer_options(config)
 
+# Programs that tests compile use the library of this build, and its sanitizers.
+sanitize = f" -fsanitize={config.gqa_sanitize}" if config.gqa_sanitize else ""
+
 config.substitutions += [
     ("%cmake", config.gqa_cmake),
-    ("%cc", config.gqa_c_compiler),
-    ("%cxx", config.gqa_cxx_compiler),
+    ("%cc", config.gqa_c_compiler + sanitize),
+    ("%cxx", config.gqa_cxx_compiler + sanitize),
     ("%python", config.gqa_python),
     ("%frontends_python", frontends_python),
     ("%llvm_libs", os.path.join(config.gqa_llvm_tools_dir, "..", "lib")),

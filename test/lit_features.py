@@ -109,15 +109,12 @@ def frontend_features(python):
 def set_sanitizer_options(config):
     """Passes the caller's sanitizer options on to the tests, or the suite's defaults.
 
-    LLVM and MLIR are built without sanitizers: containers that they resize look overflowed to our side, arenas that we
-    poisoned they do not unpoison, and they free with another operator delete than they allocate with. OpenMP's runtime is not instrumented either; its tool Archer tells
-    ThreadSanitizer what synchronises.
+    AddressSanitizer's are part of the programs (tools/setup/sanitizer_options.c). OpenMP's runtime is not instrumented;
+    its tool Archer tells ThreadSanitizer what synchronises.
     """
     archer = os.path.join(config.gqa_llvm_tools_dir, "..", "lib", "libarcher.so")
     defaults = {
-        "address": {
-            "ASAN_OPTIONS": "detect_container_overflow=0:allow_user_poisoning=0:new_delete_type_mismatch=0:detect_leaks=1"
-        },
+        "address": {"ASAN_OPTIONS": ""},
         "undefined": {"UBSAN_OPTIONS": "print_stacktrace=1"},
         "thread": {"TSAN_OPTIONS": "ignore_noninstrumented_modules=1", "OMP_TOOL_LIBRARIES": archer},
     }

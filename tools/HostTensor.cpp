@@ -26,15 +26,6 @@ const TypeInfo &getInfo(const std::string &type) {
   throw std::runtime_error("unknown element type '" + type + "'");
 }
 
-int64_t countBytes(const std::string &type, const std::vector<int64_t> &shape) {
-  int64_t bytes = getInfo(type).bits / 8;
-  for (int64_t extent : shape)
-    if (extent < 0 || __builtin_mul_overflow(bytes, extent, &bytes))
-      throw std::runtime_error("a tensor of " + type + " with an extent of " + std::to_string(extent) +
-                               " is impossible");
-  return bytes;
-}
-
 template <typename T> double load(const char *bytes) {
   T value;
   std::memcpy(&value, bytes, sizeof value);
@@ -47,6 +38,15 @@ template <typename T> void store(char *bytes, double value) {
 }
 
 } // namespace
+
+int64_t HostTensor::countBytes(const std::string &type, const std::vector<int64_t> &shape) {
+  int64_t bytes = getInfo(type).bits / 8;
+  for (int64_t extent : shape)
+    if (extent < 0 || __builtin_mul_overflow(bytes, extent, &bytes))
+      throw std::runtime_error("a tensor of " + type + " with an extent of " + std::to_string(extent) +
+                               " is impossible");
+  return bytes;
+}
 
 HostTensor::HostTensor(const std::string &type, std::vector<int64_t> shape) : type(type), shape(std::move(shape)) {
   int64_t count = countBytes(type, this->shape);
@@ -117,7 +117,7 @@ DLTensor HostTensor::view() {
   return tensor;
 }
 
-std::string HostTensor::print() const {
+std::string HostTensor::print(const std::string &type, const std::vector<int64_t> &shape) {
   std::string text = type + "[";
   for (size_t dim = 0; dim < shape.size(); ++dim)
     text += (dim ? ", " : "") + std::to_string(shape[dim]);

@@ -31,7 +31,11 @@ public:
   DLTensor view();
 
   /// "f32[1, 8, 128]".
-  std::string print() const;
+  std::string print() const { return print(type, shape); }
+  static std::string print(const std::string &type, const std::vector<int64_t> &shape);
+
+  /// What the elements take. Throws std::runtime_error for an unknown type or an impossible size.
+  static int64_t countBytes(const std::string &type, const std::vector<int64_t> &shape);
 
 private:
   std::string type;

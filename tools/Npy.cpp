@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 
@@ -16,6 +18,8 @@ namespace {
 
 constexpr char kMagic[] = "\x93NUMPY";
 constexpr size_t kMagicSize = 6;
+// NumPy's own limit on the header that it reads is 10,000 characters.
+constexpr size_t kMaxHeaderSize = 1 << 20;
 
 /// `problem` may quote a damaged file, line breaks and all: what does not print becomes '?'.
 [[noreturn]] void fail(const std::string &path, std::string problem) {
@@ -23,16 +27,42 @@ constexpr size_t kMagicSize = 6;
   throw std::runtime_error("'" + path + "' " + problem);
 }
 
-std::string readFile(const std::string &path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream)
-    throw std::runtime_error("cannot open '" + path + "': " + std::strerror(errno));
-  std::ostringstream contents;
-  contents << stream.rdbuf();
-  if (stream.bad())
-    throw std::runtime_error("cannot read '" + path + "'");
-  return contents.str();
-}
+/// A file, or a pipe such as /dev/stdin, read from its start to its end.
+class Reader {
+public:
+  explicit Reader(const std::string &path) : path(path), stream(path, std::ios::binary) {
+    if (!stream)
+      throw std::runtime_error("cannot open '" + path + "': " + std::strerror(errno));
+  }
+
+  /// The next bytes: fewer than `size` at the end of the file.
+  std::string read(size_t size) {
+    std::string bytes(size, '\0');
+    bytes.resize(read(bytes.data(), size));
+    return bytes;
+  }
+
+  size_t read(char *bytes, size_t size) {
+    stream.read(bytes, static_cast<std::streamsize>(size));
+    if (stream.bad())
+      throw std::runtime_error("cannot read '" + path + "'");
+    return static_cast<size_t>(stream.gcount());
+  }
+
+  /// How many bytes a file still has; nothing for what is no regular file.
+  std::optional<uint64_t> countRemaining() {
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(path, error))
+      return std::nullopt;
+    uint64_t size = std::filesystem::file_size(path, error);
+    auto position = static_cast<uint64_t>(stream.tellg());
+    return error ? std::nullopt : std::optional<uint64_t>(size > position ? size - position : 0);
+  }
+
+private:
+  std::string path;
+  std::ifstream stream;
+};
 
 /// The text of the value of `key` in the header's dictionary, up to the next comma outside of parentheses.
 std::string getField(const std::string &path, const std::string &header, const std::string &key) {
@@ -108,36 +138,41 @@ void copyFortran(const char *source, HostTensor &tensor) {
 } // namespace
 
 HostTensor readNpy(const std::string &path) {
-  std::string file = readFile(path);
-  if (file.size() < kMagicSize + 4 || file.compare(0, kMagicSize, kMagic, kMagicSize) != 0)
+  Reader reader(path);
+  std::string start = reader.read(kMagicSize + 2);
+  if (start.size() < kMagicSize + 2 || start.compare(0, kMagicSize, kMagic, kMagicSize) != 0)
     fail(path, "is no .npy file, or truncated");
-  int version = static_cast<unsigned char>(file[kMagicSize]);
-  size_t lengthSize = version == 1 ? 2 : 4, start = kMagicSize + 2 + lengthSize;
+  int version = static_cast<unsigned char>(start[kMagicSize]);
   if (version < 1 || version > 3)
     fail(path, "has .npy version " + std::to_string(version) + ", expected 1, 2 or 3");
-  if (file.size() < start)
-    fail(path, "is a truncated .npy file");
   size_t length = 0;
-  for (size_t byte = lengthSize; byte-- > 0;)
-    length = length << 8 | static_cast<unsigned char>(file[kMagicSize + 2 + byte]);
-  if (file.size() - start < length)
+  std::string lengthBytes = reader.read(version == 1 ? 2 : 4);
+  for (size_t byte = lengthBytes.size(); byte-- > 0;)
+    length = length << 8 | static_cast<unsigned char>(lengthBytes[byte]);
+  if (length > kMaxHeaderSize)
+    fail(path, "is a damaged .npy file: its header should have " + std::to_string(length) + " bytes");
+  std::string header = reader.read(length);
+  if (header.size() < length)
     fail(path, "is a truncated .npy file: its header should have " + std::to_string(length) + " bytes");
-  std::string header = file.substr(start, length);
 
   std::string descriptor = getField(path, header, "descr");
   auto type = kTypesByDescriptor.find(descriptor);
   if (type == kTypesByDescriptor.end())
     fail(path, "has elements of type '" + descriptor + "', which is not supported");
-  HostTensor tensor(type->second, parseShape(path, getField(path, header, "shape")));
-  size_t available = file.size() - start - length;
-  if (available != tensor.getNumBytes())
-    fail(path, "is a damaged .npy file: " + tensor.print() + " needs " + std::to_string(tensor.getNumBytes()) +
-                   " bytes of data, but it has " + std::to_string(available));
-  const char *data = file.data() + start + length;
+  std::vector<int64_t> shape = parseShape(path, getField(path, header, "shape"));
+  auto checkSize = [&](uint64_t available) {
+    if (uint64_t size = HostTensor::countBytes(type->second, shape); available != size)
+      fail(path, "is a damaged .npy file: " + HostTensor::print(type->second, shape) + " needs " +
+                     std::to_string(size) + " bytes of data, but it has " + std::to_string(available));
+  };
+  // A file that claims more than it holds is damaged, whatever memory there is.
+  if (std::optional<uint64_t> available = reader.countRemaining())
+    checkSize(*available);
+  HostTensor tensor(type->second, shape);
+  size_t available = reader.read(tensor.data(), tensor.getNumBytes());
+  checkSize(available + reader.read(1).size());
   if (getField(path, header, "fortran_order") == "True")
-    copyFortran(data, tensor);
-  else
-    std::copy_n(data, available, tensor.data());
+    copyFortran(std::string(tensor.data(), available).data(), tensor);
   return tensor;
 }
 

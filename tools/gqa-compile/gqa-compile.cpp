@@ -84,8 +84,15 @@ std::unique_ptr<llvm::MemoryBuffer> openInput(const Options &options, std::strin
     message = "one of IN.mlir and --for-cache must be given";
     return nullptr;
   }
-  if (!hasLayer)
+  if (!hasLayer) {
+    // A device such as /dev/zero has no end.
+    llvm::sys::fs::file_status status;
+    if (!llvm::sys::fs::status(options.input, status) && status.type() == llvm::sys::fs::file_type::character_file) {
+      message = "cannot read '" + options.input + "': it is no regular file";
+      return nullptr;
+    }
     return openInputFile(options.input, &message);
+  }
   std::string text;
   if (::gqa::makeCacheEntries(options.forCache, text, message))
     return llvm::MemoryBuffer::getMemBufferCopy(text, "cache layer");
@@ -124,6 +131,8 @@ int compile(const Options &options, const char *program) {
   }
   if (gpu && options.unfused)
     return fail("--unfused is for CPUs; leave --gpu out");
+  if (options.emit == Emit::artifact && options.output == "-")
+    return fail("an artifact needs a file, '-' is for text (--emit)");
   if (!gpu && (options.emulate || options.explain || options.emit == Emit::ptx))
     return fail("--emulate, --explain and --emit=ptx need --gpu");
   if (options.emulate && (options.explain || options.emit == Emit::ptx))

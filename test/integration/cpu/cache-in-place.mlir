@@ -3,7 +3,6 @@
 // page gives a partial result, and gqa_merge merges them.
 
 // REQUIRES: compiler
-// UNSUPPORTED: asan, tsan
 // RUN: gqa-compile %s -o %t.so
 // RUN: %cc -std=c99 -Wall -Wextra -Wpedantic -Werror -O1 -I %source_root %S/Inputs/cache-in-place.c -o %t.program \
 // RUN:   -L %binary_root/lib -lgqa -lm -Wl,-rpath,%binary_root/lib
