@@ -78,6 +78,14 @@ Value KeyBlocks::buildPositions() {
 
 //===-- Loops -----------------------------------------------------------------------------------------------------===//
 
+/// The ring that holds the keys, seen from rows up to `lastPosition`.
+Ring KeyBlocks::getRing(OpFoldResult lastPosition) {
+  std::optional<int64_t> left;
+  if (op.getWindowLeft())
+    left = clampDistance(*op.getWindowLeft());
+  return {op.getRingSinksAttr().getInt(), op.getRingSlotsAttr().getInt(), length, firstPosition, lastPosition, left};
+}
+
 KeyBlocks::BlockRange KeyBlocks::getBlocks(OpFoldResult begin, OpFoldResult end) {
   OpFoldResult lastPosition = math.add(math.add(firstPosition, task.range(Dim::m).size), -1);
   OpFoldResult low = begin, high = math.min(end, kvLen);
@@ -87,7 +95,7 @@ KeyBlocks::BlockRange KeyBlocks::getBlocks(OpFoldResult begin, OpFoldResult end)
     fullHigh = math.min(fullHigh, math.add(firstPosition, distance + 1));
   };
   if (isRingByPosition()) {
-    fullHigh = fullLow; // any key may stand anywhere
+    std::tie(fullLow, fullHigh) = getFullSlots(math, getRing(lastPosition), low, high);
   } else {
     if (op.getCausal())
       boundAbove(0);
@@ -115,11 +123,10 @@ SoftmaxState KeyBlocks::build(OpFoldResult begin, OpFoldResult end) {
   int64_t n = task.schedule.getN();
 
   SoftmaxState state = buildInitialState(b, loc, task.accMap, task.rowMap, task.accSizes(), task.rowSizes());
-  if (!isRingByPosition())
-    state = buildBlockLoop(blocks.fullLow, blocks.fullHigh, state, [&](Value block, const SoftmaxState &current) {
-      task.range(Dim::n) = {math.mul(block, n), math.constant(n), n};
-      return buildBlock(query, current, /*isEdge=*/false);
-    });
+  state = buildBlockLoop(blocks.fullLow, blocks.fullHigh, state, [&](Value block, const SoftmaxState &current) {
+    task.range(Dim::n) = {math.mul(block, n), math.constant(n), n};
+    return buildBlock(query, current, /*isEdge=*/false);
+  });
   if (!hasEdges())
     return state;
 
@@ -219,7 +226,7 @@ SoftmaxState KeyBlocks::buildBlock(MappedTensor query, const SoftmaxState &state
   addOptional(isMasked ? std::optional(MappedTensor{positions, task.rowMap}) : std::nullopt);
   addOptional(loadKeyScale(isEdge));
   addOptional(loadKeys(task.operand(op.getValueScaleMutable()), std::nullopt, isEdge));
-  addOptional(isRingByPosition() ? std::optional(buildRingPositions()) : std::nullopt);
+  addOptional(isMasked && isRingByPosition() ? std::optional(buildRingPositions()) : std::nullopt);
   segments.push_back(3);
   for (const MappedTensor &output : {state.acc, state.max, state.sum}) {
     operands.push_back(output.tensor);
@@ -239,7 +246,7 @@ SoftmaxState KeyBlocks::buildBlock(MappedTensor query, const SoftmaxState &state
   copyAttribute("softcap", true);
   for (StringRef name : {"causal", "window_left", "window_right"})
     copyAttribute(name, isMasked);
-  if (isRingByPosition())
+  if (isMasked && isRingByPosition())
     attributes.push_back(b.getNamedAttr("sinks", op.getRingSinksAttr()));
   if (task.schedule.getDot())
     attributes.push_back(b.getNamedAttr("dot", b.getUnitAttr()));
@@ -259,16 +266,16 @@ MappedTensor KeyBlocks::buildKeyBound() {
 /// The position of each key of a block of a ring, as i32. With `past` tokens beside the sinks, slot i of the ring holds
 /// the token of round past / slots, or, from past mod slots on, that of the round before.
 MappedTensor KeyBlocks::buildRingPositions() {
-  int64_t sinks = op.getRingSinksAttr().getInt(), slots = op.getRingSlotsAttr().getInt();
-  OpFoldResult past = math.max(math.add(length, -sinks), math.constant(0));
-  OpFoldResult round = math.mul(math.floorDiv(past, slots), slots);
+  Ring ring = getRing(firstPosition);
+  int64_t sinks = ring.sinks, slots = ring.slots;
+  OpFoldResult round = math.roundDown(ring.getPast(math), slots);
   auto toI32 = [&](OpFoldResult value) -> Value {
     return arith::IndexCastOp::create(b, loc, b.getI32Type(), math.value(value));
   };
   Value firstKey = toI32(task.range(Dim::n).offset), thisRound = toI32(round);
   Value previousRound = toI32(math.add(round, -slots)), zero = toI32(math.constant(0));
   Value firstSlot = toI32(math.constant(sinks));
-  Value cursor = toI32(math.add(math.sub(past, round), sinks)); // the key that the next token overwrites
+  Value cursor = toI32(ring.getCursor(math));
   AffineMap map = task.dimsMap({Dim::n});
   Value empty = tensor::EmptyOp::create(b, loc, ArrayRef{task.range(Dim::n).extent}, b.getI32Type());
   Value result = buildGeneric(b, loc, {}, {empty, map}, [&](OpBuilder &nested, Location l, ValueRange) -> Value {

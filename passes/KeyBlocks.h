@@ -2,6 +2,7 @@
 #define GQA_PASSES_KEYBLOCKS_H
 
 #include "passes/PageLoader.h"
+#include "passes/RingRange.h"
 
 namespace mlir::gqa {
 
@@ -21,6 +22,7 @@ private:
     OpFoldResult low, fullLow, fullHigh, high, end;
   };
   BlockRange getBlocks(OpFoldResult begin, OpFoldResult end);
+  Ring getRing(OpFoldResult lastPosition);
   bool hasEdges();
   bool isRingByPosition() { return op.getLength() && op.isMaskedByPosition(); }
 

@@ -198,6 +198,10 @@ def PrefetchTiles : Pass<"gqa-prefetch-tiles", "::mlir::func::FuncOp"> {
     Where a loop runs over blocks of a buffer and reads them as vectors, each read is joined by prefetches of the same
     place in the next block. Spread over the arithmetic like this, the time of reading K and V from memory hides behind
     it. Prefetches past the end of a buffer have no effect.
+
+    In attention, the loop over blocks is the one that holds the exponentials, and everything in it that depends on the
+    block is fetched: rows that are read where they lie, rows in pages (the block table is looked up one block early),
+    and copies to tiles.
   }];
   let dependentDialects = ["arith::ArithDialect", "memref::MemRefDialect"];
 }

@@ -1,12 +1,13 @@
 #include "passes/Passes.h"
 
-#include "mlir/Analysis/SliceAnalysis.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
 
 namespace mlir::gqa {
@@ -20,127 +21,170 @@ constexpr int64_t kCacheLineBytes = 64;
 /// Into the second-level cache: the first is full of what the block at hand needs.
 constexpr unsigned kLocality = 2;
 
-/// A read of a block of a larger buffer, where a loop runs over the blocks.
-struct TileRead {
-  vector::TransferReadOp read;
-  SmallVector<Operation *> views; // from the tile's subview to the buffer that is read
-  scf::ForOp loop;
-};
+//===-- The next iteration ----------------------------------------------------------------------------------------===//
 
-/// The loop whose induction variable decides where `tile` lies, if the tile is in its body and the buffer outside.
-scf::ForOp getBlockLoop(memref::SubViewOp tile) {
-  auto loop = dyn_cast<scf::ForOp>(tile->getParentOp());
-  if (!loop || !loop.isDefinedOutsideOfLoop(tile.getSource()))
-    return nullptr;
-  SetVector<Operation *> slice;
-  BackwardSliceOptions options;
-  options.filter = [&](Operation *op) { return op->getBlock() == loop.getBody(); };
-  (void)getBackwardSlice(tile.getOperation(), &slice, options);
-  slice.insert(tile);
-  bool isMoving =
-      llvm::any_of(slice, [&](Operation *op) { return llvm::is_contained(op->getOperands(), loop.getInductionVar()); });
-  return isMoving ? loop : scf::ForOp();
+/// A load that is safe wherever its index comes from, as of a block table: the index is bounded.
+bool isBoundedLoad(Operation *op) {
+  auto load = dyn_cast<memref::LoadOp>(op);
+  return load && llvm::all_of(load.getIndices(), [](Value index) {
+           Operation *bound = index.getDefiningOp();
+           return isa_and_nonnull<arith::MinUIOp, arith::ConstantOp>(bound);
+         });
 }
 
-/// Vectors that lie in one piece in memory, of half a cache line or more.
-bool isStreaming(vector::TransferReadOp read) {
-  VectorType type = read.getVectorType();
-  if (!read.getPermutationMap().isMinorIdentity() || type.getRank() == 0)
-    return false;
-  return type.getShape().back() * type.getElementTypeBitWidth() / 8 >= kCacheLineBytes / 2;
-}
+/// Values as they will be in the next iteration of a loop, computed beside those of this one.
+class NextIteration {
+public:
+  explicit NextIteration(scf::ForOp loop) : loop(loop) {}
 
-std::optional<TileRead> match(vector::TransferReadOp read) {
-  if (!isStreaming(read))
-    return std::nullopt;
-  TileRead result{read, {}, nullptr};
-  for (Value base = read.getBase(); Operation *op = base.getDefiningOp();) {
-    auto view = dyn_cast<ViewLikeOpInterface>(op);
-    if (!view)
-      return std::nullopt;
-    result.views.insert(result.views.begin(), op);
-    if (auto tile = dyn_cast<memref::SubViewOp>(op))
-      if ((result.loop = getBlockLoop(tile)))
-        return result;
-    base = view.getViewSource();
+  /// Whether the loop's induction variable decides over `value`, by ops that can be run one iteration early.
+  bool moves(Value value) {
+    if (value == loop.getInductionVar())
+      return true;
+    Operation *op = value.getDefiningOp();
+    return op && loop->isProperAncestor(op) && op->getNumRegions() == 0 && (isPure(op) || isBoundedLoad(op)) &&
+           llvm::any_of(op->getOperands(), [&](Value operand) { return moves(operand); });
   }
-  return std::nullopt;
-}
 
-/// Emits, beside each read, prefetches of the same place in the next block.
-struct Prefetcher {
-  explicit Prefetcher(MLIRContext *context) : b(context) {}
-
-  void prefetch(TileRead tile) {
-    Value next = getNextTile(tile);
-    b.setInsertionPoint(tile.read);
-    VectorType type = tile.read.getVectorType();
-    int64_t lineElements = kCacheLineBytes * 8 / type.getElementTypeBitWidth();
-    SmallVector<int64_t> steps(type.getRank(), 1);
-    steps.back() = std::min<int64_t>(lineElements, type.getShape().back());
-    SmallVector<int64_t> position(type.getRank(), 0);
-    emit(tile.read, next, type.getShape(), steps, position, 0);
+  /// `value`, which may move or not, one iteration on.
+  Value get(Value value) {
+    if (!moves(value))
+      return value;
+    if (Value known = computed.lookup(value))
+      return known;
+    Operation *op = value.getDefiningOp();
+    OpBuilder b(loop.getContext());
+    if (!op) {
+      b.setInsertionPointToStart(loop.getBody());
+      return computed[value] = arith::AddIOp::create(b, loop.getLoc(), value, loop.getStep());
+    }
+    IRMapping mapping;
+    for (Value operand : op->getOperands())
+      mapping.map(operand, get(operand));
+    b.setInsertionPointAfter(op);
+    b.clone(*op, mapping);
+    return computed[value] = mapping.lookup(value);
   }
 
 private:
-  /// The views of `tile`, one block on.
-  Value getNextTile(TileRead tile) {
-    Value base = tile.read.getBase();
-    if (Value known = nextTiles.lookup(base))
-      return known;
-    scf::ForOp loop = tile.loop;
-    b.setInsertionPointAfter(tile.views.back());
-    IRMapping mapping;
-    Value one = arith::ConstantIndexOp::create(b, loop.getLoc(), 1);
-    mapping.map(loop.getInductionVar(),
-                arith::AddIOp::create(b, loop.getLoc(), loop.getInductionVar(), one).getResult());
+  scf::ForOp loop;
+  DenseMap<Value, Value> computed;
+};
 
-    SetVector<Operation *> slice;
-    BackwardSliceOptions options;
-    options.filter = [&](Operation *op) { return op->getBlock() == loop.getBody(); };
-    (void)getBackwardSlice(tile.views.front(), &slice, options);
-    for (Operation *view : tile.views)
-      slice.insert(view);
-    for (Operation *op : slice)
-      b.clone(*op, mapping);
-    return nextTiles[base] = mapping.lookup(base);
+//===-- Loops over blocks -----------------------------------------------------------------------------------------===//
+
+bool computesExponentials(scf::ForOp loop) {
+  return loop.walk([](math::Exp2Op) { return WalkResult::interrupt(); }).wasInterrupted();
+}
+
+/// The loop over blocks of keys around `op`: the innermost one that holds a softmax's exponentials and, deeper, `op`.
+scf::ForOp getKeyLoop(Operation *op) {
+  auto inner = op->getParentOfType<scf::ForOp>();
+  for (scf::ForOp loop = inner; loop; loop = loop->getParentOfType<scf::ForOp>())
+    if (computesExponentials(loop))
+      return loop == inner ? scf::ForOp() : loop;
+  return nullptr;
+}
+
+/// The views of `base`, from the outermost buffer inwards.
+SmallVector<Operation *> getViews(Value base) {
+  SmallVector<Operation *> views;
+  while (auto view = base.getDefiningOp<ViewLikeOpInterface>()) {
+    views.insert(views.begin(), view);
+    base = view.getViewSource();
   }
+  return views;
+}
 
-  void emit(vector::TransferReadOp read, Value next, ArrayRef<int64_t> shape, ArrayRef<int64_t> steps,
-            MutableArrayRef<int64_t> position, unsigned dim) {
-    if (dim == shape.size()) {
-      emitOne(read, next, position);
+/// Any other loop that cuts a tile out of a buffer from outside, if the tile moves with it.
+scf::ForOp getTileLoop(Value base) {
+  for (Operation *view : llvm::reverse(getViews(base))) {
+    auto tile = dyn_cast<memref::SubViewOp>(view);
+    auto loop = tile ? dyn_cast<scf::ForOp>(tile->getParentOp()) : scf::ForOp();
+    if (loop && loop.isDefinedOutsideOfLoop(tile.getSource()) && NextIteration(loop).moves(tile))
+      return loop;
+  }
+  return nullptr;
+}
+
+//===-- Prefetches ------------------------------------------------------------------------------------------------===//
+
+/// Emits, beside each read of a block, prefetches of the same place in the next block.
+class Prefetcher {
+public:
+  void prefetchRead(vector::TransferReadOp read) {
+    if (!read.getPermutationMap().isMinorIdentity() || read.getVectorType().getRank() == 0)
       return;
-    }
-    for (position[dim] = 0; position[dim] < shape[dim]; position[dim] += steps[dim])
-      emit(read, next, shape, steps, position, dim + 1);
+    prefetch(read, read.getBase(), llvm::to_vector(read.getIndices()), read.getVectorType().getShape());
   }
 
-  void emitOne(vector::TransferReadOp read, Value next, ArrayRef<int64_t> position) {
-    SmallVector<Value> indices(read.getIndices());
+  void prefetchCopy(memref::CopyOp copy) {
+    auto type = cast<MemRefType>(copy.getSource().getType());
+    if (!type.hasStaticShape() || type.getRank() == 0 || !type.isLastDimUnitStride())
+      return;
+    OpBuilder b(copy);
+    SmallVector<Value> indices(type.getRank(), arith::ConstantIndexOp::create(b, copy.getLoc(), 0));
+    prefetch(copy, copy.getSource(), indices, type.getShape());
+  }
+
+private:
+  void prefetch(Operation *op, Value base, SmallVector<Value> indices, ArrayRef<int64_t> shape) {
+    int64_t elementBits = cast<MemRefType>(base.getType()).getElementTypeBitWidth();
+    scf::ForOp loop = getKeyLoop(op);
+    // In other loops, whose arithmetic may be little, it takes whole vectors to be worth it.
+    int64_t least = loop ? kCacheLineBytes / 4 : kCacheLineBytes / 2;
+    if (shape.back() * elementBits / 8 < least)
+      return;
+    if (!loop)
+      loop = getTileLoop(base);
+    if (!loop)
+      return;
+    NextIteration &next = iterations.try_emplace(loop, loop).first->second;
+    bool hasMoved = next.moves(base) || llvm::any_of(indices, [&](Value index) { return next.moves(index); });
+    if (!hasMoved)
+      return;
+    base = next.get(base);
+    for (Value &index : indices)
+      index = next.get(index);
+    SmallVector<int64_t> steps(shape.size(), 1), position(shape.size(), 0);
+    steps.back() = std::min(kCacheLineBytes * 8 / elementBits, shape.back());
+    emit(op, base, indices, shape, steps, position, 0);
+  }
+
+  void emit(Operation *op, Value base, ArrayRef<Value> indices, ArrayRef<int64_t> shape, ArrayRef<int64_t> steps,
+            MutableArrayRef<int64_t> position, unsigned dim) {
+    if (dim == shape.size())
+      return emitOne(op, base, indices, position);
+    for (position[dim] = 0; position[dim] < shape[dim]; position[dim] += steps[dim])
+      emit(op, base, indices, shape, steps, position, dim + 1);
+  }
+
+  void emitOne(Operation *op, Value base, ArrayRef<Value> first, ArrayRef<int64_t> position) {
+    OpBuilder b(op);
+    SmallVector<Value> indices(first);
     unsigned leading = indices.size() - position.size();
     for (auto [dim, offset] : llvm::enumerate(position))
       if (offset != 0) {
-        Value constant = arith::ConstantIndexOp::create(b, read.getLoc(), offset);
-        indices[leading + dim] = arith::AddIOp::create(b, read.getLoc(), indices[leading + dim], constant);
+        Value constant = arith::ConstantIndexOp::create(b, op->getLoc(), offset);
+        indices[leading + dim] = arith::AddIOp::create(b, op->getLoc(), indices[leading + dim], constant);
       }
-    memref::PrefetchOp::create(b, read.getLoc(), next, indices, /*isWrite=*/false, kLocality, /*isDataCache=*/true);
+    memref::PrefetchOp::create(b, op->getLoc(), base, indices, /*isWrite=*/false, kLocality, /*isDataCache=*/true);
   }
 
-  OpBuilder b;
-  DenseMap<Value, Value> nextTiles;
+  DenseMap<Operation *, NextIteration> iterations;
 };
 
 struct PrefetchTiles : impl::PrefetchTilesBase<PrefetchTiles> {
   void runOnOperation() override {
-    SmallVector<TileRead> reads;
-    getOperation().walk([&](vector::TransferReadOp read) {
-      if (std::optional<TileRead> tile = match(read))
-        reads.push_back(*tile);
-    });
-    Prefetcher prefetcher(&getContext());
-    for (TileRead &tile : reads)
-      prefetcher.prefetch(tile);
+    SmallVector<vector::TransferReadOp> reads;
+    SmallVector<memref::CopyOp> copies;
+    getOperation().walk([&](vector::TransferReadOp read) { reads.push_back(read); });
+    getOperation().walk([&](memref::CopyOp copy) { copies.push_back(copy); });
+    Prefetcher prefetcher;
+    for (vector::TransferReadOp read : reads)
+      prefetcher.prefetchRead(read);
+    for (memref::CopyOp copy : copies)
+      prefetcher.prefetchCopy(copy);
   }
 };
 

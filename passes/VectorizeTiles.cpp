@@ -126,23 +126,42 @@ bool isSquareLaneSum(linalg::LinalgOp op) {
       op.getIndexingMapsArray()[0].isIdentity() &&
       output == AffineMap::getMultiDimIdentityMap(type.getRank(), op->getContext()).getMajorSubMap(type.getRank() - 1);
   int64_t lanes = type.getShape().back();
-  return isInnermost && isa_and_nonnull<arith::AddFOp>(getCombiner(op)) && type.getNumElements() == lanes * lanes;
+  return isInnermost && isa_and_nonnull<arith::AddFOp>(getCombiner(op)) && lanes >= 4 && llvm::isPowerOf2_64(lanes) &&
+         type.getNumElements() == lanes * lanes;
 }
 
-/// Sums rows of a square by transposing it: the sum of its columns needs no horizontal operation.
+/// The two shuffles of step `step` of summing vectors pairwise: what they pick of two vectors, added, holds the partial
+/// sums of both, half as many of each. The first two steps stay within 128 bits, as x86's unpack instructions do.
+std::pair<SmallVector<int64_t>, SmallVector<int64_t>> getPairSumMasks(int64_t step, int64_t lanes) {
+  constexpr int64_t kPart = 4; // lanes in 128 bits
+  SmallVector<int64_t> low, high;
+  for (int64_t lane = 0; lane < lanes; ++lane) {
+    int64_t inPart = lane % kPart, part = lane - inPart, half = lanes / 2;
+    int64_t source = step == 0 ? inPart % 2 : step == 1 ? inPart / 2 : lane / half;
+    int64_t offset = step == 0 ? part + inPart / 2 : step == 1 ? part + inPart % 2 : part % half * 2 + inPart;
+    low.push_back(source * lanes + offset);
+    high.push_back(low.back() + (step < 2 ? kPart / 2 : kPart));
+  }
+  return {low, high};
+}
+
+/// Sums the rows of a square, two at a time: each step halves both the vectors and the partial sums of a row in them.
 Value vectorizeLaneSum(RewriterBase &rewriter, linalg::LinalgOp op) {
   Location loc = op.getLoc();
   Value square = readWhole(rewriter, loc, op.getDpsInputs()[0]);
   int64_t lanes = cast<VectorType>(square.getType()).getShape().back();
   auto squareType = VectorType::get({lanes, lanes}, rewriter.getF32Type());
   square = vector::ShapeCastOp::create(rewriter, loc, squareType, square);
-  square = vector::TransposeOp::create(rewriter, loc, square, ArrayRef<int64_t>{1, 0});
   SmallVector<Value> rows;
   for (int64_t row = 0; row < lanes; ++row)
     rows.push_back(vector::ExtractOp::create(rewriter, loc, square, row));
-  for (; rows.size() > 1; rows.resize(rows.size() / 2))
+  for (int64_t step = 0; rows.size() > 1; ++step, rows.resize(rows.size() / 2)) {
+    auto [low, high] = getPairSumMasks(step, lanes);
     for (size_t i = 0; i < rows.size() / 2; ++i)
-      rows[i] = arith::AddFOp::create(rewriter, loc, rows[i], rows[i + rows.size() / 2]);
+      rows[i] = arith::AddFOp::create(rewriter, loc,
+                                      vector::ShuffleOp::create(rewriter, loc, rows[2 * i], rows[2 * i + 1], low),
+                                      vector::ShuffleOp::create(rewriter, loc, rows[2 * i], rows[2 * i + 1], high));
+  }
   Value init = op.getDpsInits()[0];
   auto type = cast<RankedTensorType>(init.getType());
   Value sums =

@@ -16,7 +16,7 @@ namespace {
 constexpr const char *kKeys[] = {"heads",          "kv-heads",   "head-dim",   "key-dim",    "value-dim",
                                  "type",           "key-type",   "value-type", "query-type", "page-size",
                                  "window",         "sinks",      "slack",      "scale",      "softcap",
-                                 "channel-scales", "head-sinks", "mask",       "name"};
+                                 "channel-scales", "head-sinks", "mask",       "rows",       "name"};
 constexpr const char *kTypes[] = {"f32", "f16", "bf16", "i8", "f8e4m3", "i4"};
 
 /// The parts of a spec. The first error is kept.
@@ -194,11 +194,12 @@ std::string printEntry(const LayerSpec &layer, bool isDecode, bool hasMask) {
 bool makeCacheEntries(const std::string &text, std::string &mlir, std::string &error) {
   Spec spec(text);
   LayerSpec layer = makeLayer(spec);
-  bool hasMask = spec.getFlag("mask");
+  bool hasMask = spec.getFlag("mask"), hasDecodeOnly = spec.has("rows") && spec.getInteger("rows", 1, 1, 1) == 1;
   error = spec.error;
   if (!error.empty())
     return false;
-  mlir = printEntry(layer, /*isDecode=*/false, hasMask) + printEntry(layer, /*isDecode=*/true, hasMask);
+  mlir = hasDecodeOnly ? "" : printEntry(layer, /*isDecode=*/false, hasMask);
+  mlir += printEntry(layer, /*isDecode=*/true, hasMask);
   return true;
 }
 

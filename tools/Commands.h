@@ -8,6 +8,7 @@
 namespace gqa {
 
 void addCacheCommand(CLI::App &app);
+void addDecodeCommand(CLI::App &app);
 void addLayerCommand(CLI::App &app);
 void addMemoryCommand(CLI::App &app);
 void addRunCommand(CLI::App &app);

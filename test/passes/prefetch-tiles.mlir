@@ -52,3 +52,81 @@ func.func @near_misses(%k: memref<8192x64xf16>, %out: memref<64xf16>) {
   }
   return
 }
+
+// -----
+
+// A block of attention is the loop that holds the exponentials: its reads fetch the next block wherever they are in it,
+// whether they index the buffer themselves (values), read pages that a table names (keys), or copy to a tile (scales).
+// The table is read one block early, too, within its bounds.
+// CHECK-LABEL: func @key_blocks
+// CHECK-SAME: %[[K:.*]]: memref<?x16x32xf16>, %[[V:.*]]: memref<8192x32xf16>, %[[S:.*]]: memref<8192xf32>, %[[TABLE:.*]]: memref<?xi32>
+// CHECK: scf.for %[[BLOCK:.*]] = %c0 to %c128 step %[[STEP:.*]] {
+// CHECK: %[[NEXT:.*]] = arith.addi %[[BLOCK]], %[[STEP]]
+// CHECK: %[[START:.*]] = arith.muli %[[NEXT]], %c16
+// CHECK: %[[NEXT_PAGE:.*]] = arith.minui %[[NEXT]]
+// CHECK: memref.load %[[TABLE]][%[[NEXT_PAGE]]]
+// CHECK: memref.subview %[[S]]
+// CHECK: %[[NEXT_SCALE:.*]] = memref.subview %[[S]][%[[START]]]
+// CHECK: memref.prefetch %[[NEXT_SCALE]][%c0]
+// CHECK: memref.copy
+// CHECK: scf.for %[[N:.*]] =
+// CHECK-DAG: memref.prefetch %{{.*}}[%[[N]], %c0]
+// CHECK-DAG: %[[ROW:.*]] = arith.addi %[[START]], %[[N]]
+// CHECK-DAG: memref.prefetch %[[V]][%[[ROW]], %c0]
+func.func @key_blocks(%k: memref<?x16x32xf16>, %v: memref<8192x32xf16>, %s: memref<8192xf32>, %table: memref<?xi32>,
+                      %last: index, %scale: memref<16xf32>, %out: memref<32xf16>, %p: memref<16xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c16 = arith.constant 16 : index
+  %c128 = arith.constant 128 : index
+  %f0 = arith.constant 0.0 : f16
+  %zero = arith.constant 0.0 : f32
+  scf.for %block = %c0 to %c128 step %c1 {
+    %start = arith.muli %block, %c16 : index
+    %known = arith.minui %block, %last : index
+    %entry = memref.load %table[%known] : memref<?xi32>
+    %page = arith.index_cast %entry : i32 to index
+    %tile = memref.subview %k[%page, 0, 0] [1, 16, 32] [1, 1, 1]
+        : memref<?x16x32xf16> to memref<16x32xf16, strided<[32, 1], offset: ?>>
+    %scales = memref.subview %s[%start] [16] [1] : memref<8192xf32> to memref<16xf32, strided<[1], offset: ?>>
+    memref.copy %scales, %scale : memref<16xf32, strided<[1], offset: ?>> to memref<16xf32>
+    scf.for %n = %c0 to %c16 step %c1 {
+      %key = vector.transfer_read %tile[%n, %c0], %f0 {in_bounds = [true]}
+          : memref<16x32xf16, strided<[32, 1], offset: ?>>, vector<32xf16>
+      %row = arith.addi %start, %n : index
+      %value = vector.transfer_read %v[%row, %c0], %f0 {in_bounds = [true]} : memref<8192x32xf16>, vector<32xf16>
+      %sum = arith.addf %key, %value : vector<32xf16>
+      vector.transfer_write %sum, %out[%c0] {in_bounds = [true]} : vector<32xf16>, memref<32xf16>
+    }
+    %score = vector.transfer_read %p[%c0], %zero {in_bounds = [true]} : memref<16xf32>, vector<16xf32>
+    %weight = math.exp2 %score : vector<16xf32>
+    vector.transfer_write %weight, %p[%c0] {in_bounds = [true]} : vector<16xf32>, memref<16xf32>
+  }
+  return
+}
+
+// -----
+
+// A table that is read without bounds is not read early.
+// CHECK-LABEL: func @unbounded
+// CHECK-NOT: memref.prefetch
+func.func @unbounded(%k: memref<?x16x32xf16>, %table: memref<?xi32>, %out: memref<32xf16>, %p: memref<16xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c16 = arith.constant 16 : index
+  %c128 = arith.constant 128 : index
+  %f0 = arith.constant 0.0 : f16
+  %zero = arith.constant 0.0 : f32
+  scf.for %block = %c0 to %c128 step %c1 {
+    %entry = memref.load %table[%block] : memref<?xi32>
+    %page = arith.index_cast %entry : i32 to index
+    scf.for %n = %c0 to %c16 step %c1 {
+      %key = vector.transfer_read %k[%page, %n, %c0], %f0 {in_bounds = [true]} : memref<?x16x32xf16>, vector<32xf16>
+      vector.transfer_write %key, %out[%c0] {in_bounds = [true]} : vector<32xf16>, memref<32xf16>
+    }
+    %score = vector.transfer_read %p[%c0], %zero {in_bounds = [true]} : memref<16xf32>, vector<16xf32>
+    %weight = math.exp2 %score : vector<16xf32>
+    vector.transfer_write %weight, %p[%c0] {in_bounds = [true]} : vector<16xf32>, memref<16xf32>
+  }
+  return
+}

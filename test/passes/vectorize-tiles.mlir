@@ -61,11 +61,12 @@ func.func @lane_product(%q: tensor<4x1x16xf32>, %k: tensor<4x1x16xf32>, %acc: te
 
 // -----
 
-// The sums of 4 x 4 vectors of 16 lanes form a square, which is transposed; then its 16 columns are added in 15 vertical
-// operations, and a last one adds the start.
+// The sums of 4 x 4 vectors of 16 lanes: 8 pairs become 8 vectors with 8 partial sums of either row, then 4, 2 and 1, in
+// 15 additions of 30 shuffles. The first shuffles are unpack instructions; a last addition adds the start.
 // CHECK-LABEL: func @lane_sums
-// CHECK: %[[SQUARE:.*]] = vector.shape_cast %{{.*}} : vector<4x4x16xf32> to vector<16x16xf32>
-// CHECK: vector.transpose %[[SQUARE]], [1, 0]
+// CHECK-NOT: vector.transpose
+// CHECK: vector.shuffle {{.*}} [0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29]
+// CHECK: vector.shuffle {{.*}} [2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31]
 // CHECK-COUNT-15: arith.addf {{.*}} : vector<16xf32>
 // CHECK-NOT: vector.reduction
 // CHECK: arith.addf {{.*}} : vector<4x4xf32>

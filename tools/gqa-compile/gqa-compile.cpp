@@ -42,7 +42,7 @@ struct Options {
       cl::desc("in place of IN.mlir: entries that gqa_cache_attend calls on a layer of a KV cache, described as in "
                "heads=32,kv-heads=8,head-dim=128,type=f16,page-size=16; also key-dim, value-dim, key-type, value-type, "
                "query-type (f32, f16, bf16, i8, f8e4m3, i4), page-size=contiguous, window, sinks, slack, scale, "
-               "softcap, channel-scales=1, head-sinks=1, mask=1, name"),
+               "softcap, channel-scales=1, head-sinks=1, mask=1, rows=1, name"),
       cl::value_desc("LAYER"), cl::cat(category)};
   cl::opt<bool> unfused{"unfused", cl::desc("compile attention as separate products and softmax (the baseline)"),
                         cl::cat(category)};

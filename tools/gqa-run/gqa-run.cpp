@@ -10,6 +10,7 @@ int main(int argc, char **argv) {
   CLI::App app("runs, checks, measures and compares grouped-query attention", "gqa-run");
   gqa::addCompareCommand(app);
   gqa::addCacheCommand(app);
+  gqa::addDecodeCommand(app);
   gqa::addLayerCommand(app);
   gqa::addMemoryCommand(app);
   gqa::addRunCommand(app);
