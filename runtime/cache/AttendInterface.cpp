@@ -338,6 +338,11 @@ private:
     std::vector<int64_t> lengths(static_cast<size_t>(batch));
     pass(gqa_cache_get_table(&context, cache, layer, names.data(), batch, inputs.table.data(), blocks,
                              inputs.lengths.data(), lengths.data(), nullptr));
+    for (size_t i = 0; mask && i < names.size(); ++i)
+      if (inputs.lengths[i] > mask->getShape()[1])
+        fail(GQA_INVALID_ARGUMENT, "mask has " + std::to_string(mask->getShape()[1]) + " keys, but sequence " +
+                                       std::to_string(names[i]) + " stores " + std::to_string(inputs.lengths[i]) +
+                                       " in layer " + std::to_string(layer));
     Layout layout = {{"b", {batch, blocks}}, {"block", {blocks, 1}}};
     inputs.add(entry.find("block_table"), inputs.table.data(), kI32, layout);
     const AttentionOperand *length = entry.find("length");
