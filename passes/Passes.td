@@ -289,6 +289,16 @@ def TileContractions : Pass<"gqa-tile-contractions", "::mlir::func::FuncOp"> {
                            "linalg::LinalgDialect", "scf::SCFDialect", "tensor::TensorDialect"];
 }
 
+def FormContractions : Pass<"gqa-form-contractions", "::mlir::func::FuncOp"> {
+  let summary = "sums of outer products become contractions";
+  let description = [{
+    `(q[..., None, :] * k[..., None, :, :]).sum(-1)` makes all products only to sum them. The sum then reads the factors
+    itself, and broadcasts of them, such as repeated heads, become maps. Products no larger than one of their factors
+    stay: a sum of squares is no contraction.
+  }];
+  let dependentDialects = ["linalg::LinalgDialect"];
+}
+
 def FuseElementwise : Pass<"gqa-fuse-elementwise", "::mlir::func::FuncOp"> {
   let summary = "chains of elementwise ops become one op";
   let description = [{

@@ -140,6 +140,7 @@ void buildImport(OpPassManager &manager) {
                                                                                    /*use32Bit=*/false}));
   manager.addNestedPass<func::FuncOp>(createTosaToTensorPass());
   addCleanUp(manager);
+  manager.addNestedPass<func::FuncOp>(createFormContractions());
 }
 
 static void buildLower(OpPassManager &manager, const LowerOptions &options, const Target &target, bool isFused) {

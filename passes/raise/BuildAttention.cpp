@@ -86,22 +86,34 @@ std::optional<Mismatch> AttentionBuilder::addOperand(ExprRef expr, ArrayRef<Dim>
   return std::nullopt;
 }
 
+/// The product of the extents of the loops that are `dim`.
+int64_t AttentionBuilder::getStaticExtent(Dim dim, ArrayRef<Loop> loops) {
+  int64_t extent = 1;
+  for (Loop loop : loops)
+    if (names.lookup(loop) == dim)
+      extent = ShapedType::isDynamic(tracer.loops.getExtent(loop)) ? ShapedType::kDynamic
+                                                                   : extent * tracer.loops.getExtent(loop);
+  return extent;
+}
+
 std::optional<Mismatch> AttentionBuilder::finish() {
   // The output lists its dimensions in the root's order.
   auto type = cast<RankedTensorType>(softmax.root.getType());
-  SmallVector<OpFoldResult> sizes;
-  SmallVector<Dim> dims;
+  SmallVector<Loop> loops;
   SmallVector<int64_t> groupSizes;
   for (Loop root : softmax.rootLoops) {
     SmallVector<Linear::Term, 2> terms = tracer.loops.getIndex(root).getOutermostFirst();
     groupSizes.push_back(terms.size());
-    for (auto [loop, coefficient] : terms) {
-      dims.push_back(names.lookup(loop));
-      sizes.push_back(operands.getExtent(dims.back(), tracer.loops.getExtent(loop)));
-    }
+    for (auto [loop, coefficient] : terms)
+      loops.push_back(loop);
   }
+  std::optional<SmallVector<Dim>> dims = operands.getDims(loops);
+  if (!dims)
+    return Mismatch{softmax.root.getDefiningOp(), "has batch dimensions that do not lie side by side"};
+  SmallVector<OpFoldResult> sizes =
+      llvm::map_to_vector(*dims, [&](Dim dim) { return operands.getExtent(dim, getStaticExtent(dim, loops)); });
   tensors.push_back(tensor::EmptyOp::create(b, loc, sizes, type.getElementType()));
-  maps.push_back(getDimsMap(b.getContext(), dims));
+  maps.push_back(getDimsMap(b.getContext(), *dims));
   segments.append({0, 0, 0, 0, 1}); // nothing of a KV cache, one output
 
   SmallVector<NamedAttribute> attributes = {b.getNamedAttr("indexing_maps", b.getAffineMapArrayAttr(maps)),
@@ -128,7 +140,7 @@ std::optional<Mismatch> AttentionBuilder::finish() {
     if (failed(attention.verify()))
       return Mismatch{softmax.root.getDefiningOp(), "is attention that gqa.attention cannot say: " + complaint};
   }
-  replacement = operands.buildReshape(attention.getResult(0), groupSizes, type);
+  replacement = operands.buildReshape(operands.splitBatch(attention.getResult(0), *dims), groupSizes, type);
   return std::nullopt;
 }
 

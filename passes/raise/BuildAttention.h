@@ -24,6 +24,7 @@ private:
   /// Gives each loop its name.
   std::optional<Mismatch> nameLoops();
   std::optional<Mismatch> nameShared(ArrayRef<Loop> shared);
+  std::optional<Mismatch> nameBatch(ArrayRef<Loop> shared);
   std::optional<Mismatch> nameRows(ArrayRef<Loop> rows, ArrayRef<Loop> shared);
   /// Splits masks into attributes of the op and what remains a mask.
   void placeMasks();
@@ -34,6 +35,7 @@ private:
   std::optional<Mismatch> addTensors();
   std::optional<Mismatch> addOperand(ExprRef expr, ArrayRef<Dim> allowed, bool isBoolean, StringRef name);
   std::optional<Mismatch> finish();
+  int64_t getStaticExtent(Dim dim, ArrayRef<Loop> loops);
   ExprRef combineMasks();
   ExprRef getKvLen();
   ExprRef sumBiases();

@@ -59,10 +59,22 @@ static Exponential follow(Operation *exp) {
   return exponential;
 }
 
+/// exp, exp2, or a power of a constant, which may be exp2.
+static bool isExponential(Operation *op) {
+  auto power = dyn_cast<math::PowFOp>(op);
+  if (!power)
+    return isa<math::ExpOp, math::Exp2Op>(op);
+  Value base = power.getLhs();
+  auto argument = dyn_cast<BlockArgument>(base);
+  if (auto parent = op->getParentOfType<linalg::LinalgOp>(); parent && argument)
+    base = parent.getMatchingOpOperand(argument)->get();
+  return base.getDefiningOp<arith::ConstantOp>() != nullptr;
+}
+
 SmallVector<Exponential> findExponentials(FunctionOpInterface function) {
   llvm::SetVector<Operation *> ops;
   function.walk([&](Operation *op) {
-    if (!isa<math::ExpOp, math::Exp2Op>(op))
+    if (!isExponential(op))
       return;
     auto parent = op->getParentOfType<linalg::LinalgOp>();
     if (parent || isa<RankedTensorType>(op->getResult(0).getType()))

@@ -50,7 +50,7 @@ std::optional<Mismatch> AttentionBuilder::nameShared(ArrayRef<Loop> shared) {
   };
   Operation *op = softmax.root.getDefiningOp();
   if (shared.size() > 2)
-    return Mismatch{op, "has more than one batch dimension"};
+    return nameBatch(shared);
   if (shared.size() == 1) {
     // A lone head may have been left out behind the batch, [B, 1, N, D] or [B, N, 1, D].
     const Expr &key = *softmax.key;
@@ -63,6 +63,26 @@ std::optional<Mismatch> AttentionBuilder::nameShared(ArrayRef<Loop> shared) {
     if (isDynamic(shared[isSwapped ? 0 : 1]))
       return Mismatch{op, "has a dynamic number of heads"};
   }
+  return std::nullopt;
+}
+
+/// More than two loops of query and key or value: K/V heads are those that a group was split from, or the last ones.
+std::optional<Mismatch> AttentionBuilder::nameBatch(ArrayRef<Loop> shared) {
+  auto isSplit = [&](Loop loop) {
+    std::optional<Loop> sibling = tracer.loops.getSibling(loop);
+    return sibling && !llvm::is_contained(shared, *sibling);
+  };
+  const Loop *split = llvm::find_if(shared, isSplit);
+  Loop heads = split == shared.end() ? shared.back() : *split;
+  SmallVector<Loop> batch = llvm::filter_to_vector(shared, [&](Loop loop) { return loop != heads; });
+  for (Loop loop : shared) {
+    if (!dependsOn(softmax.key, loop, tracer.loops) || !dependsOn(softmax.value, loop, tracer.loops))
+      return Mismatch{softmax.root.getDefiningOp(), "has batch dimensions that key or value does not list"};
+    if (ShapedType::isDynamic(tracer.loops.getExtent(loop)))
+      return Mismatch{softmax.root.getDefiningOp(), "has several dynamic batch dimensions"};
+    names[loop] = loop == heads ? Dim::hkv : Dim::b;
+  }
+  operands.setBatch(batch);
   return std::nullopt;
 }
 

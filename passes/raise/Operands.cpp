@@ -9,12 +9,17 @@ namespace mlir::gqa::raise {
 //===-- Views -----------------------------------------------------------------------------------------------------===//
 
 std::optional<NamedTensor> OperandBuilder::buildView(ExprRef load) {
+  std::optional<View> view = buildSlice(load);
+  return view ? mergeBatch(*view) : std::nullopt;
+}
+
+std::optional<OperandBuilder::View> OperandBuilder::buildSlice(ExprRef load) {
   Value tensor = load->value;
   auto type = cast<RankedTensorType>(tensor.getType());
   SmallVector<OpFoldResult> offsets, sizes, strides;
   SmallVector<int64_t> sliced, expanded;
   SmallVector<ReassociationIndices> groups;
-  SmallVector<Dim> dims;
+  SmallVector<Loop> loops;
   bool isWhole = true, isMerged = false;
   for (auto [dim, operand] : llvm::enumerate(load->operands)) {
     std::optional<Linear> index = tracer.exprs.getLinear(operand);
@@ -25,7 +30,7 @@ std::optional<NamedTensor> OperandBuilder::buildView(ExprRef load) {
     groups.emplace_back();
     for (auto [loop, coefficient] : llvm::reverse(terms)) {
       if (coefficient != stride * size || stride <= 0 || ShapedType::isDynamic(size) || !names.contains(loop) ||
-          llvm::is_contained(dims, names.lookup(loop)))
+          llvm::is_contained(loops, loop))
         return std::nullopt;
       int64_t extent = tracer.loops.getExtent(loop);
       size = ShapedType::isDynamic(extent) ? extent : size * extent;
@@ -33,7 +38,7 @@ std::optional<NamedTensor> OperandBuilder::buildView(ExprRef load) {
     for (auto [loop, coefficient] : terms) {
       groups.back().push_back(expanded.size());
       expanded.push_back(tracer.loops.getExtent(loop));
-      dims.push_back(names.lookup(loop));
+      loops.push_back(loop);
     }
     if (terms.empty())
       groups.pop_back();
@@ -55,7 +60,57 @@ std::optional<NamedTensor> OperandBuilder::buildView(ExprRef load) {
     auto expandedType = RankedTensorType::get(expanded, type.getElementType());
     tensor = tensor::ExpandShapeOp::create(b, loc, expandedType, tensor, groups);
   }
-  return NamedTensor{tensor, dims};
+  return View{tensor, loops};
+}
+
+std::optional<SmallVector<Dim>> OperandBuilder::getDims(ArrayRef<Loop> loops) {
+  SmallVector<Dim> dims;
+  while (!loops.empty()) {
+    size_t count = isBatch(loops[0]) ? batch.size() : 1;
+    if (count > 1 && loops.take_front(count) != ArrayRef(batch))
+      return std::nullopt;
+    dims.push_back(names.lookup(loops[0]));
+    loops = loops.drop_front(count);
+  }
+  return dims;
+}
+
+/// The view with the dimensions of the batch as one. None if they do not lie side by side in their order.
+std::optional<NamedTensor> OperandBuilder::mergeBatch(const View &view) {
+  std::optional<SmallVector<Dim>> dims = getDims(view.loops);
+  if (!dims)
+    return std::nullopt;
+  if (dims->size() == view.loops.size())
+    return NamedTensor{view.tensor, *dims};
+  SmallVector<ReassociationIndices> groups;
+  int64_t next = 0;
+  for (Dim dim : *dims) {
+    groups.emplace_back();
+    for (size_t i = 0, count = dim == Dim::b ? batch.size() : 1; i < count; ++i)
+      groups.back().push_back(next++);
+  }
+  return NamedTensor{tensor::CollapseShapeOp::create(b, loc, view.tensor, groups), *dims};
+}
+
+Value OperandBuilder::splitBatch(Value tensor, ArrayRef<Dim> dims) {
+  if (batch.empty() || !llvm::is_contained(dims, Dim::b))
+    return tensor;
+  SmallVector<ReassociationIndices> groups;
+  SmallVector<int64_t> shape;
+  auto type = cast<RankedTensorType>(tensor.getType());
+  for (auto [position, dim] : llvm::enumerate(dims)) {
+    groups.emplace_back();
+    auto add = [&](int64_t extent) {
+      groups.back().push_back(shape.size());
+      shape.push_back(extent);
+    };
+    if (dim != Dim::b)
+      add(type.getDimSize(position));
+    else
+      for (Loop loop : batch)
+        add(tracer.loops.getExtent(loop));
+  }
+  return tensor::ExpandShapeOp::create(b, loc, RankedTensorType::get(shape, type.getElementType()), tensor, groups);
 }
 
 Value OperandBuilder::buildReshape(Value tensor, ArrayRef<int64_t> groupSizes, RankedTensorType type) {
@@ -100,8 +155,11 @@ std::optional<NamedTensor> OperandBuilder::build(ExprRef expr) {
   SmallVector<Loop> loops = getLoops(expr, tracer.loops);
   if (!llvm::all_of(loops, [&](Loop loop) { return names.contains(loop); }))
     return std::nullopt;
+  bool variesAlongBatch = llvm::any_of(loops, [&](Loop loop) { return isBatch(loop); });
+  llvm::erase_if(loops, [&](Loop loop) { return isBatch(loop); });
   llvm::sort(loops, [&](Loop x, Loop y) { return names.lookup(x) < names.lookup(y); });
-  SmallVector<Dim> dims = llvm::map_to_vector(loops, [&](Loop loop) { return names.lookup(loop); });
+  if (variesAlongBatch)
+    loops.insert(loops.begin(), batch.begin(), batch.end()); // b comes first
   SmallVector<OpFoldResult> sizes = llvm::map_to_vector(
       loops, [&](Loop loop) { return getExtent(names.lookup(loop), tracer.loops.getExtent(loop)); });
   // Views are inputs; other loads are read element by element.
@@ -114,18 +172,18 @@ std::optional<NamedTensor> OperandBuilder::build(ExprRef expr) {
     for (auto [position, known] : llvm::enumerate(loads))
       if (isEqual(part, known, tracer.loops))
         return;
-    std::optional<NamedTensor> view = buildView(part);
+    std::optional<View> view = buildSlice(part);
     if (!view)
       return;
     SmallVector<AffineExpr> results = llvm::map_to_vector(
-        view->dims, [&](Dim dim) { return b.getAffineDimExpr(llvm::find(dims, dim) - dims.begin()); });
+        view->loops, [&](Loop loop) { return b.getAffineDimExpr(llvm::find(loops, loop) - loops.begin()); });
     loads.push_back(part);
     inputs.push_back(view->tensor);
-    maps.push_back(AffineMap::get(dims.size(), 0, results, b.getContext()));
+    maps.push_back(AffineMap::get(loops.size(), 0, results, b.getContext()));
   });
-  maps.push_back(b.getMultiDimIdentityMap(dims.size()));
+  maps.push_back(b.getMultiDimIdentityMap(loops.size()));
   Value empty = tensor::EmptyOp::create(b, loc, sizes, expr->type);
-  SmallVector<utils::IteratorType> iterators(dims.size(), utils::IteratorType::parallel);
+  SmallVector<utils::IteratorType> iterators(loops.size(), utils::IteratorType::parallel);
   auto generic = linalg::GenericOp::create(
       b, loc, empty.getType(), inputs, empty, maps, iterators, [&](OpBuilder &nested, Location, ValueRange args) {
         DenseMap<ExprRef, Value> known;
@@ -137,7 +195,7 @@ std::optional<NamedTensor> OperandBuilder::build(ExprRef expr) {
         });
         linalg::YieldOp::create(nested, loc, buildElement(nested, expr, known, loops));
       });
-  return NamedTensor{generic.getResult(0), dims};
+  return mergeBatch({generic.getResult(0), loops});
 }
 
 Value OperandBuilder::buildElement(OpBuilder &nested, ExprRef expr, DenseMap<ExprRef, Value> &known,

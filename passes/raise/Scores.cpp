@@ -47,115 +47,8 @@ bool ScoreMatcher::hasProducts(ExprRef expr) {
   return containsProducts[expr] = result;
 }
 
-//===-- From the outside in ---------------------------------------------------------------------------------------===//
-
-std::optional<Mismatch> ScoreMatcher::match(ExprRef exponent, double factor) {
-  if (!hasProducts(exponent))
-    return Mismatch{exponent->origin, "has scores that do not come from a contraction"};
-  if (std::optional<Mismatch> mismatch = peel(exponent, factor))
-    return mismatch;
-  if (!std::isfinite(scores.scale))
-    return Mismatch{exponent->origin, "scales the scores by a number that is not finite"};
-  return std::nullopt;
-}
-
-std::optional<Mismatch> ScoreMatcher::peel(ExprRef expr, double factor) {
-  expr = skipCasts(expr);
-  if (isProducts(expr)) {
-    scores.products = expr;
-    scores.scale *= factor;
-    return std::nullopt;
-  }
-  if (expr->isAnyOp<arith::AddFOp, arith::SubFOp>())
-    return peelSum(expr, factor);
-  if (expr->isOp<arith::NegFOp>())
-    return peel(expr->operands[0], -factor);
-  if (expr->isOp<math::TanhOp>())
-    return peelCap(expr, factor);
-  if (expr->isAnyOp<arith::MulFOp, arith::DivFOp>())
-    return peelFactor(expr, factor);
-  if (expr->isOp<arith::SelectOp>())
-    return peelMask(expr, factor);
-  // A lower bound that no score reaches.
-  if (expr->isAnyOp<arith::MaximumFOp, arith::MaxNumFOp>())
-    for (unsigned i : {0u, 1u})
-      if (std::optional<double> bound = getNumber(expr->operands[i]); bound && isMaskFill(*bound))
-        return peel(expr->operands[1 - i], factor);
-  return Mismatch{expr->origin, "does something to the scores that attention does not"};
-}
-
-std::optional<Mismatch> ScoreMatcher::peelSum(ExprRef expr, double factor) {
-  ExprRef left = expr->operands[0], right = expr->operands[1];
-  double rightFactor = expr->isOp<arith::SubFOp>() ? -factor : factor;
-  bool isRight = !hasProducts(left);
-  // Of two contractions, one is the products; the other one, such as a learned position bias, stays a bias.
-  if (!isRight && hasProducts(right) && dependsOn(right, keyLoop, tracer.loops) && !isProducts(skipCasts(right)))
-    return Mismatch{expr->origin, "adds the scores to themselves or to another contraction"};
-  ExprRef inner = isRight ? right : left, term = isRight ? left : right;
-  if (std::optional<Mismatch> mismatch = peel(inner, isRight ? rightFactor : factor))
-    return mismatch;
-  addTerm(term, isRight ? factor : rightFactor);
-  return std::nullopt;
-}
-
-std::optional<Mismatch> ScoreMatcher::peelFactor(ExprRef expr, double factor) {
-  bool isDivision = expr->isOp<arith::DivFOp>();
-  bool isRight = !hasProducts(expr->operands[0]);
-  if (isRight && isDivision)
-    return Mismatch{expr->origin, "divides by the scores"};
-  ExprRef inner = expr->operands[isRight ? 1 : 0], other = expr->operands[isRight ? 0 : 1];
-  if (hasProducts(other))
-    return Mismatch{expr->origin, "multiplies the scores with themselves"};
-  if (std::optional<double> number = getNumber(other)) {
-    if (*number == 0)
-      return Mismatch{expr->origin, "scales the scores by 0"};
-    return peel(inner, isDivision ? factor / *number : factor * *number);
-  }
-  // A factor that is computed: only on the bare products, where it can move to the query.
-  if (dependsOn(other, keyLoop, tracer.loops))
-    return Mismatch{expr->origin, "scales the scores by something that varies along the keys"};
-  size_t terms = scores.biases.size() + scores.masks.size() + scores.shifts.size();
-  bool wasCapped = scores.softcap.has_value();
-  if (std::optional<Mismatch> mismatch = peel(inner, factor))
-    return mismatch;
-  if (scores.biases.size() + scores.masks.size() + scores.shifts.size() != terms ||
-      scores.softcap.has_value() != wasCapped)
-    return Mismatch{expr->origin, "scales biased, capped or masked scores by something that is not constant"};
-  scores.factors.push_back(
-      isDivision ? tracer.exprs.getOp<arith::DivFOp>({tracer.exprs.getNumber(1, other->type), other}, other->type)
-                 : other);
-  return std::nullopt;
-}
-
-/// factor * tanh(inner / softcap): a cap needs factor = softcap.
-std::optional<Mismatch> ScoreMatcher::peelCap(ExprRef expr, double factor) {
-  if (scores.softcap || factor <= 0)
-    return Mismatch{expr->origin, "caps the scores twice or by a number that is not positive"};
-  scores.softcap = factor;
-  size_t terms = scores.biases.size() + scores.masks.size();
-  if (std::optional<Mismatch> mismatch = peel(expr->operands[0], factor))
-    return mismatch;
-  if (scores.biases.size() + scores.masks.size() != terms || !scores.shifts.empty())
-    return Mismatch{expr->origin, "caps the scores after a bias or a mask"};
-  return std::nullopt;
-}
-
-std::optional<Mismatch> ScoreMatcher::peelMask(ExprRef select, double factor) {
-  ExprRef condition = select->operands[0];
-  if (hasProducts(condition))
-    return Mismatch{select->origin, "masks the scores by themselves"};
-  bool keepsTrue = hasProducts(select->operands[1]);
-  ExprRef inner = select->operands[keepsTrue ? 1 : 2], fill = select->operands[keepsTrue ? 2 : 1];
-  std::optional<double> number = getNumber(fill);
-  if (!number || !isMaskFill(*number * factor))
-    return Mismatch{select->origin, "selects something else than a masking fill"};
-  if (std::optional<Mismatch> mismatch = peel(inner, factor))
-    return mismatch;
-  scores.masks.push_back(keepsTrue ? condition : tracer.exprs.getNot(condition));
-  return std::nullopt;
-}
-
-//===-- Added terms -----------------------------------------------------------------------------------------------===//
+//===-- Masks as numbers
+//-------------------------------------------------------------------------------------------===//
 
 namespace {
 
@@ -210,6 +103,134 @@ std::optional<Indicator> getIndicator(ExprRef expr, Exprs &exprs) {
 }
 
 } // namespace
+
+//===-- From the outside in ---------------------------------------------------------------------------------------===//
+
+std::optional<Mismatch> ScoreMatcher::match(ExprRef exponent, double factor) {
+  if (!hasProducts(exponent))
+    return Mismatch{exponent->origin, "has scores that do not come from a contraction"};
+  if (std::optional<Mismatch> mismatch = peel(exponent, factor))
+    return mismatch;
+  if (!std::isfinite(scores.scale))
+    return Mismatch{exponent->origin, "scales the scores by a number that is not finite"};
+  return matchGates();
+}
+
+std::optional<Mismatch> ScoreMatcher::peel(ExprRef expr, double factor) {
+  expr = skipCasts(expr);
+  if (isProducts(expr)) {
+    scores.products = expr;
+    scores.scale *= factor;
+    return std::nullopt;
+  }
+  if (expr->isAnyOp<arith::AddFOp, arith::SubFOp>())
+    return peelSum(expr, factor);
+  if (expr->isOp<arith::NegFOp>())
+    return peel(expr->operands[0], -factor);
+  if (expr->isOp<math::TanhOp>())
+    return peelCap(expr, factor);
+  if (expr->isAnyOp<arith::MulFOp, arith::DivFOp>())
+    return peelFactor(expr, factor);
+  if (expr->isOp<arith::SelectOp>())
+    return peelMask(expr, factor);
+  // A lower bound that no score reaches.
+  if (expr->isAnyOp<arith::MaximumFOp, arith::MaxNumFOp>())
+    for (unsigned i : {0u, 1u})
+      if (std::optional<double> bound = getNumber(expr->operands[i]); bound && isMaskFill(*bound))
+        return peel(expr->operands[1 - i], factor);
+  return Mismatch{expr->origin, "does something to the scores that attention does not"};
+}
+
+std::optional<Mismatch> ScoreMatcher::peelSum(ExprRef expr, double factor) {
+  ExprRef left = expr->operands[0], right = expr->operands[1];
+  double rightFactor = expr->isOp<arith::SubFOp>() ? -factor : factor;
+  bool isRight = !hasProducts(left);
+  // Of two contractions, one is the products; the other one, such as a learned position bias, stays a bias.
+  if (!isRight && hasProducts(right) && dependsOn(right, keyLoop, tracer.loops) && !isProducts(skipCasts(right)))
+    return Mismatch{expr->origin, "adds the scores to themselves or to another contraction"};
+  ExprRef inner = isRight ? right : left, term = isRight ? left : right;
+  if (std::optional<Mismatch> mismatch = peel(inner, isRight ? rightFactor : factor))
+    return mismatch;
+  addTerm(term, isRight ? factor : rightFactor);
+  return std::nullopt;
+}
+
+static constexpr llvm::StringLiteral kVaries = "scales the scores by something that varies along the keys";
+
+std::optional<Mismatch> ScoreMatcher::peelFactor(ExprRef expr, double factor) {
+  bool isDivision = expr->isOp<arith::DivFOp>();
+  bool isRight = !hasProducts(expr->operands[0]);
+  if (isRight && isDivision)
+    return Mismatch{expr->origin, "divides by the scores"};
+  ExprRef inner = expr->operands[isRight ? 1 : 0], other = expr->operands[isRight ? 0 : 1];
+  if (hasProducts(other))
+    return Mismatch{expr->origin, "multiplies the scores with themselves"};
+  if (std::optional<double> number = getNumber(other)) {
+    if (*number == 0)
+      return Mismatch{expr->origin, "scales the scores by 0"};
+    return peel(inner, isDivision ? factor / *number : factor * *number);
+  }
+  // A factor that is computed: only on the bare products, where it can move to the query.
+  if (dependsOn(other, keyLoop, tracer.loops))
+    return isDivision ? std::optional(Mismatch{expr->origin, kVaries.str()}) : peelGate(expr, inner, other, factor);
+  size_t terms = scores.biases.size() + scores.masks.size() + scores.shifts.size();
+  bool wasCapped = scores.softcap.has_value();
+  if (std::optional<Mismatch> mismatch = peel(inner, factor))
+    return mismatch;
+  if (scores.biases.size() + scores.masks.size() + scores.shifts.size() != terms ||
+      scores.softcap.has_value() != wasCapped)
+    return Mismatch{expr->origin, "scales biased, capped or masked scores by something that is not constant"};
+  scores.factors.push_back(
+      isDivision ? tracer.exprs.getOp<arith::DivFOp>({tracer.exprs.getNumber(1, other->type), other}, other->type)
+                 : other);
+  return std::nullopt;
+}
+
+/// scores * mask + (1 - mask) * fill, as GPT-2 has it: a factor that is one number or 0.
+std::optional<Mismatch> ScoreMatcher::peelGate(ExprRef product, ExprRef inner, ExprRef gate, double factor) {
+  std::optional<Indicator> indicator = getIndicator(gate, tracer.exprs);
+  if (!indicator || indicator->value == 0)
+    return Mismatch{product->origin, kVaries.str()};
+  gates.push_back({product->origin, indicator->condition});
+  return peel(inner, factor * indicator->value);
+}
+
+std::optional<Mismatch> ScoreMatcher::matchGates() {
+  for (const auto &gate : gates)
+    if (llvm::none_of(scores.masks, [&](ExprRef mask) { return isEqual(mask, gate.second, tracer.loops); }))
+      return Mismatch{gate.first, kVaries.str()};
+  return std::nullopt;
+}
+
+/// factor * tanh(inner / softcap): a cap needs factor = softcap.
+std::optional<Mismatch> ScoreMatcher::peelCap(ExprRef expr, double factor) {
+  if (scores.softcap || factor <= 0)
+    return Mismatch{expr->origin, "caps the scores twice or by a number that is not positive"};
+  scores.softcap = factor;
+  size_t terms = scores.biases.size() + scores.masks.size();
+  if (std::optional<Mismatch> mismatch = peel(expr->operands[0], factor))
+    return mismatch;
+  if (scores.biases.size() + scores.masks.size() != terms || !scores.shifts.empty())
+    return Mismatch{expr->origin, "caps the scores after a bias or a mask"};
+  return std::nullopt;
+}
+
+std::optional<Mismatch> ScoreMatcher::peelMask(ExprRef select, double factor) {
+  ExprRef condition = select->operands[0];
+  if (hasProducts(condition))
+    return Mismatch{select->origin, "masks the scores by themselves"};
+  bool keepsTrue = hasProducts(select->operands[1]);
+  ExprRef inner = select->operands[keepsTrue ? 1 : 2], fill = select->operands[keepsTrue ? 2 : 1];
+  std::optional<double> number = getNumber(fill);
+  if (!number || !isMaskFill(*number * factor))
+    return Mismatch{select->origin, "selects something else than a masking fill"};
+  if (std::optional<Mismatch> mismatch = peel(inner, factor))
+    return mismatch;
+  scores.masks.push_back(keepsTrue ? condition : tracer.exprs.getNot(condition));
+  return std::nullopt;
+}
+
+//===-- Added terms -----------------------------------------------------------------------------------------------===//
 
 void ScoreMatcher::addTerm(ExprRef expr, double factor) {
   for (SignedTerm term : getSummands(expr)) {

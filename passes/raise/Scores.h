@@ -52,6 +52,8 @@ private:
   std::optional<Mismatch> peelFactor(ExprRef expr, double factor);
   std::optional<Mismatch> peelCap(ExprRef expr, double factor);
   std::optional<Mismatch> peelMask(ExprRef select, double factor);
+  std::optional<Mismatch> peelGate(ExprRef product, ExprRef inner, ExprRef gate, double factor);
+  std::optional<Mismatch> matchGates();
   /// An added term: masks if all it says is 0 or a masking fill, a bias otherwise.
   void addTerm(ExprRef expr, double factor);
   void addBias(ExprRef expr, double factor);
@@ -63,6 +65,8 @@ private:
   Tracer &tracer;
   Loop keyLoop;
   Scores &scores;
+  /// Products that make scores 0 where the condition is false: these must be masked as well.
+  SmallVector<std::pair<Operation *, ExprRef>> gates;
   DenseMap<ExprRef, bool> containsProducts;
 };
 

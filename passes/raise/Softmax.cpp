@@ -33,6 +33,14 @@ std::optional<Mismatch> SoftmaxMatcher::match(Value root, linalg::LinalgOp contr
   return matchProducts();
 }
 
+/// `expr` without the numbers that stand in for some of its values.
+static ExprRef skipReplacements(ExprRef expr) {
+  expr = skipCasts(expr);
+  while (expr->isOp<arith::SelectOp>() && (getNumber(expr->operands[1]) || getNumber(expr->operands[2])))
+    expr = skipCasts(expr->operands[getNumber(expr->operands[1]) ? 2 : 1]);
+  return expr;
+}
+
 void SoftmaxMatcher::flatten(ExprRef expr, bool isDivisor, Expand expand, Product &product) {
   expr = skipCasts(expr);
   auto inner = [&](ExprRef part, bool isInverted) { flatten(part, isDivisor != isInverted, expand, product); };
@@ -57,13 +65,16 @@ void SoftmaxMatcher::flatten(ExprRef expr, bool isDivisor, Expand expand, Produc
         test->isOp<arith::CmpFOp>() && std::isinf(getNumber(test->operands[1]).value_or(0)) &&
         cast<arith::CmpFPredicateAttr>(test->attributes.get("predicate")).getValue() == arith::CmpFPredicate::OEQ;
     if (isInfinityTest && getNumber(tracer.expandAll(expr->operands[1])) &&
-        isEqual(skipCasts(test->operands[0]), skipCasts(tracer.expandAll(expr->operands[2])), tracer.loops))
+        isEqual(skipReplacements(test->operands[0]), skipReplacements(tracer.expandAll(expr->operands[2])),
+                tracer.loops))
       return inner(expr->operands[2], false);
   }
   if (expr->isOp<arith::UIToFPOp>() && expr->operands[0]->type.isInteger(1) && !isDivisor) {
     product.kept.push_back(expr->operands[0]);
     return;
   }
+  if (expr->isOp<math::PowFOp>() && getNumber(tracer.expandAll(expr->operands[0])) == 2.0)
+    expr = tracer.exprs.getOp<math::Exp2Op>({expr->operands[1]}, expr->type);
   bool isExpanded = expand == Expand::all || (expand == Expand::weights && weights.contains(expr->origin));
   if (expr->kind == Expr::Kind::load && isExpanded)
     if (ExprRef expanded = tracer.expand(expr))

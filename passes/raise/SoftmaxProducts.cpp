@@ -9,6 +9,15 @@ namespace mlir::gqa::raise {
 
 namespace {
 
+/// Whether `op` puts tensors together along `dim`.
+bool concatenatesAlong(Operation *op, unsigned dim) {
+  if (auto concat = dyn_cast_or_null<tensor::ConcatOp>(op))
+    return concat.getDim() == dim;
+  auto insert = dyn_cast_or_null<tensor::InsertSliceOp>(op);
+  return insert && insert.getSourceType().getRank() == insert.getType().getRank() &&
+         insert.getSourceType().getDimSize(dim) != insert.getType().getDimSize(dim);
+}
+
 /// The op that repeats elements to make `value`, behind ops that only move elements; null if there is none.
 Operation *findRepeat(Value value) {
   SmallVector<Value> worklist = {value};
@@ -63,7 +72,12 @@ std::optional<Mismatch> SoftmaxMatcher::matchProducts() {
     if (!view)
       return Mismatch{(*operand)->origin ? (*operand)->origin : op, (Twine(name) + " is no view of a tensor").str()};
     // A tensor that still holds copies of heads, in an order that is no map: to fuse attention around it saves nothing.
-    if (Operation *repeat = findRepeat(view->value))
+    // Parts of the head dimension are another matter: some of a key may be shared by heads that differ in the rest.
+    bool hasParts = false;
+    for (auto [dim, index] : llvm::enumerate(view->operands))
+      hasParts |=
+          dependsOn(index, softmax.depthLoop, tracer.loops) && concatenatesAlong(view->value.getDefiningOp(), dim);
+    if (Operation *repeat = hasParts ? nullptr : findRepeat(view->value))
       return Mismatch{repeat, (Twine("repeats heads of the ") + name + " in an order that is not one of groups").str()};
     *operand = view;
   }

@@ -187,14 +187,16 @@ bool SoftmaxMatcher::isEmptyRowTest(ExprRef test) {
   bool isNegated = test->isOp<arith::XOrIOp>() && getNumber(test->operands[1]) == 1.0;
   ExprRef load = isNegated ? skipCasts(test->operands[0]) : test;
   bool isMinusInfinity = false;
+  // A number that is not itself is NaN, and only such rows have one.
+  if (load->isOp<arith::CmpFOp>() && isEqual(load->operands[0], load->operands[1], tracer.loops)) {
+    auto predicate = cast<arith::CmpFPredicateAttr>(load->attributes.get("predicate")).getValue();
+    return isNegated ? predicate == arith::CmpFPredicate::OEQ || predicate == arith::CmpFPredicate::ORD
+                     : predicate == arith::CmpFPredicate::UNE || predicate == arith::CmpFPredicate::UNO;
+  }
   if (test->isOp<arith::CmpFOp>()) {
     auto predicate = cast<arith::CmpFPredicateAttr>(test->attributes.get("predicate")).getValue();
     isMinusInfinity = getNumber(test->operands[1]) == -INFINITY &&
                       (predicate == arith::CmpFPredicate::OEQ || predicate == arith::CmpFPredicate::UEQ);
-    // A number that is not itself is NaN, and only such rows have one.
-    if ((predicate == arith::CmpFPredicate::UNO || predicate == arith::CmpFPredicate::UNE) &&
-        isEqual(test->operands[0], test->operands[1], tracer.loops))
-      return true;
     load = skipCasts(test->operands[0]);
   }
   std::optional<Tracer::Step> step = tracer.open(load, {tracer.exprs.getIndex(softmax.keyLoop)});

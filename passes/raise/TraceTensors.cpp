@@ -113,14 +113,15 @@ ExprRef Tracer::expandPieces(Operation *op, ExprRef load) {
     if (!fill || !pad.getSourceType().hasStaticShape() || !pad.getResultType().hasStaticShape())
       return nullptr;
     Indices indices;
-    for (auto [index, low, extent] :
-         llvm::zip_equal(load->operands, pad.getStaticLow(), pad.getSourceType().getShape())) {
-      std::optional<bool> isInside = isWithin(exprs, loops, index, low, extent);
+    for (auto [index, lowPad, extent] :
+         llvm::zip_equal(load->operands, pad.getMixedLowPad(), pad.getSourceType().getShape())) {
+      std::optional<int64_t> low = getConstantIntValue(lowPad);
+      std::optional<bool> isInside = low ? isWithin(exprs, loops, index, *low, extent) : std::nullopt;
       if (!isInside)
         return nullptr;
       if (!*isInside)
         return getScalar(fill);
-      indices.push_back(exprs.addIndex(index, exprs.getNumber(-low, indexType)));
+      indices.push_back(exprs.addIndex(index, exprs.getNumber(-*low, indexType)));
     }
     return getLoad(pad.getSource(), indices);
   }

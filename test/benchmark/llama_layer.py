@@ -9,7 +9,6 @@ Needs torch and torch-mlir, and for the peer iree-base-compiler and iree-base-ru
 
 import argparse
 import os
-import subprocess
 import tempfile
 import time
 
@@ -33,11 +32,11 @@ def as_numpy(tensor):
 
 
 def bind_iree(source, inputs, threads, folder):
-    import iree.compiler
+    import iree.compiler.tools
     import iree.runtime
-    subprocess.run([iree.compiler.tools.find_tool("iree-compile"), source, "--iree-hal-target-device=local",
-                    "--iree-hal-local-target-device-backends=llvm-cpu", "--iree-llvmcpu-target-cpu=host",
-                    "-o", f"{folder}/layer.vmfb"], check=True)
+    iree.compiler.tools.compile_file(source, output_file=f"{folder}/layer.vmfb", extra_args=[
+        "--iree-hal-target-device=local", "--iree-hal-local-target-device-backends=llvm-cpu",
+        "--iree-llvmcpu-target-cpu=host"])
     iree.runtime.flags.parse_flags(f"--task_topology_group_count={threads}")
     config = iree.runtime.Config("local-task")
     module = iree.runtime.VmModule.mmap(config.vm_instance, f"{folder}/layer.vmfb")
