@@ -1,10 +1,10 @@
 # cmake --install: tools, headers and .td files, and the CMake package gqa with one target per component, gqa::runtime,
-# gqa::dialect and gqa::passes. Includes stay rooted as in the repository: #include "runtime/gqa.h".
+# gqa::layer, gqa::dialect and gqa::passes. Includes stay rooted as in the repository: #include "runtime/gqa.h".
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(GQA_INSTALLED_COMPONENTS)
-foreach(component runtime dialect passes)
+foreach(component runtime layer dialect passes)
   if(TARGET gqa_${component})
     list(APPEND GQA_INSTALLED_COMPONENTS ${component})
   endif()
@@ -17,6 +17,9 @@ foreach(component IN LISTS GQA_INSTALLED_COMPONENTS)
   target_include_directories(gqa_${component} INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/gqa>)
   install(TARGETS gqa_${component} EXPORT gqa-${component})
   install(EXPORT gqa-${component} NAMESPACE gqa:: DESTINATION ${GQA_PACKAGE_DIR})
+  if(component STREQUAL layer)
+    continue() # its headers are among those of the runtime
+  endif()
   foreach(root ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
     install(DIRECTORY ${root}/${component}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/gqa/${component}
       FILES_MATCHING PATTERN "*.h" PATTERN "*.td" PATTERN "*.inc" PATTERN CMakeFiles EXCLUDE)
