@@ -18,7 +18,7 @@
 // LIMIT: gqa-run: error: {{.*}}out of memory
 
 // An input that no machine holds.
-// RUN: not gqa-run %t.so --input 2x3x999999999999x16xf32 2>&1 | FileCheck %s --check-prefix=HUGE
+// RUN: not gqa-run %t.so --function decode --input 2x3x999999999999x16xf32 2>&1 | FileCheck %s --check-prefix=HUGE
 // HUGE: gqa-run: error: {{.*}}out of memory: f32[2, 3, 999999999999, 16] takes 383999999999616 bytes
 
 // CHECK: 1 thread: each of {{[1-9][0-9]*}} allocations failed once, {{[1-9][0-9]*}} of them in compiled code
