@@ -44,25 +44,14 @@ struct Decomposer {
   SmallVector<Value> decompose() {
     MappedTensor scores = buildScores(buildProducts());
 
-    MappedTensor blockMax{buildBlockMax(scores), max.map};
-    MappedTensor newMax{buildRowMax(builder, loc, max, blockMax), max.map};
-    MappedTensor safeMax{buildSafeMax(builder, loc, newMax), max.map};
-    MappedTensor weights{buildWeights(builder, loc, scores, safeMax), scores.map};
-    MappedTensor rescale{buildWeights(builder, loc, max, safeMax), max.map};
-
-    // A product that is added to would be one rounding or two, as LLVM likes: here it is one.
-    Value zeros = buildEmptyF32(builder, loc, sum.map, sum, 0.0);
-    MappedTensor blockSum{buildAccumulate(builder, loc, weights, {zeros, sum.map}), sum.map};
-    Value newSum =
-        buildGeneric(builder, loc, {rescale, blockSum}, sum, [](OpBuilder &b, Location l, ValueRange args) -> Value {
-          return math::FmaOp::create(b, l, args[2], args[0], args[1]);
-        });
+    SoftmaxStep step = buildSoftmaxStep(builder, loc, scores, max, sum);
+    MappedTensor weights = step.weights;
     if (std::optional<MappedTensor> scale = operand(op.getValueScaleMutable()))
-      weights = {buildProduct(weights, *scale), weights.map};
-    Value newAcc = buildWeightedValues(weights, {buildProduct(acc, rescale), acc.map});
+      weights = {buildProduct(builder, loc, weights, *scale), weights.map};
+    Value newAcc = buildWeightedValues(weights, {buildProduct(builder, loc, acc, step.rescale), acc.map});
     // The rescaling factors have taken the old maximum's place; the new one returns there, so that the state stays
     // where it is from block to block.
-    return {newAcc, buildStore(builder, loc, newMax.tensor, rescale.tensor), newSum};
+    return {newAcc, buildStore(builder, loc, step.max.tensor, step.rescale.tensor), step.sum.tensor};
   }
 
 private:
@@ -88,13 +77,6 @@ private:
           return arith::MulFOp::create(b, l, value, constant);
         });
     return {converted, map};
-  }
-
-  /// lhs * rhs, written over lhs.
-  Value buildProduct(MappedTensor lhs, MappedTensor rhs) {
-    return buildGeneric(builder, loc, rhs, lhs, [](OpBuilder &b, Location l, ValueRange args) -> Value {
-      return arith::MulFOp::create(b, l, args[1], args[0]);
-    });
   }
 
   /// Query times key, scaled by getScoreFactor(); in `scoreMap`.
@@ -356,12 +338,6 @@ private:
     mask.windowRight = op.getWindowRight();
     mask.sinks = op.getSinks();
     return {buildMaskedScores(builder, loc, products, options, operands, mask), scoreMap};
-  }
-
-  /// The maximum of each row of scores.
-  Value buildBlockMax(MappedTensor scores) {
-    Value negInf = buildEmptyF32(builder, loc, max.map, max, -std::numeric_limits<double>::infinity());
-    return buildRowMax(builder, loc, scores, {negInf, max.map});
   }
 
   /// init + weights * value.

@@ -234,10 +234,44 @@ Value buildSafeMax(OpBuilder &builder, Location loc, MappedTensor max) {
   });
 }
 
-Value buildWeights(OpBuilder &builder, Location loc, MappedTensor scores, MappedTensor safeMax) {
-  return buildGeneric(builder, loc, safeMax, scores, [](OpBuilder &b, Location l, ValueRange args) -> Value {
-    return math::Exp2Op::create(b, l, arith::SubFOp::create(b, l, args[1], args[0]));
+Value buildWeights(OpBuilder &builder, Location loc, MappedTensor scores, MappedTensor safeMax, double factor) {
+  return buildGeneric(builder, loc, safeMax, scores, [&](OpBuilder &b, Location l, ValueRange args) -> Value {
+    if (factor == 1.0)
+      return math::Exp2Op::create(b, l, arith::SubFOp::create(b, l, args[1], args[0]));
+    Value shift = arith::NegFOp::create(b, l, args[0]);
+    return math::Exp2Op::create(b, l, math::FmaOp::create(b, l, args[1], buildF32(b, l, factor), shift));
   });
+}
+
+Value buildProduct(OpBuilder &builder, Location loc, MappedTensor lhs, MappedTensor rhs) {
+  return buildGeneric(builder, loc, rhs, lhs, [](OpBuilder &b, Location l, ValueRange args) -> Value {
+    return arith::MulFOp::create(b, l, args[1], args[0]);
+  });
+}
+
+SoftmaxStep buildSoftmaxStep(OpBuilder &builder, Location loc, MappedTensor scores, MappedTensor max, MappedTensor sum,
+                             double factor) {
+  Value negInf = buildEmptyF32(builder, loc, max.map, max, -kInfinity);
+  MappedTensor blockMax{buildRowMax(builder, loc, scores, {negInf, max.map}), max.map};
+  if (factor != 1.0)
+    blockMax.tensor = buildGeneric(builder, loc, {}, blockMax, [&](OpBuilder &b, Location l, ValueRange args) -> Value {
+      return arith::MulFOp::create(b, l, args[0], buildF32(b, l, factor));
+    });
+  SoftmaxStep step;
+  step.max = {buildRowMax(builder, loc, max, blockMax), max.map};
+  MappedTensor safeMax{buildSafeMax(builder, loc, step.max), max.map};
+  step.weights = {buildWeights(builder, loc, scores, safeMax, factor), scores.map};
+  step.rescale = {buildWeights(builder, loc, max, safeMax), max.map};
+
+  // A product that is added to would be one rounding or two, as LLVM likes: here it is one.
+  Value zeros = buildEmptyF32(builder, loc, sum.map, sum, 0.0);
+  MappedTensor blockSum{buildAccumulate(builder, loc, step.weights, {zeros, sum.map}), sum.map};
+  step.sum = {buildGeneric(builder, loc, {step.rescale, blockSum}, sum,
+                           [](OpBuilder &b, Location l, ValueRange args) -> Value {
+                             return math::FmaOp::create(b, l, args[2], args[0], args[1]);
+                           }),
+              sum.map};
+  return step;
 }
 
 FinalResults buildFinalResults(OpBuilder &builder, Location loc, const SoftmaxState &state,

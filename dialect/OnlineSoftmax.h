@@ -92,8 +92,23 @@ Value buildRowMax(OpBuilder &builder, Location loc, MappedTensor values, MappedT
 /// Weights relative to a maximum: `newMax` with -inf taken as 0, so that exponents of rows without keys stay finite.
 Value buildSafeMax(OpBuilder &builder, Location loc, MappedTensor max);
 
-/// exp2(scores - safeMax), written over the scores.
-Value buildWeights(OpBuilder &builder, Location loc, MappedTensor scores, MappedTensor safeMax);
+/// exp2(factor * scores - safeMax), written over the scores.
+Value buildWeights(OpBuilder &builder, Location loc, MappedTensor scores, MappedTensor safeMax, double factor = 1.0);
+
+/// lhs * rhs, written over lhs.
+Value buildProduct(OpBuilder &builder, Location loc, MappedTensor lhs, MappedTensor rhs);
+
+/// What a block of scores makes of a running softmax.
+struct SoftmaxStep {
+  MappedTensor weights; ///< exp2(factor * scores - max'), written over the scores
+  MappedTensor rescale; ///< exp2(max - max'): what older weighted values are multiplied by, written over max
+  MappedTensor max;     ///< max', the new maximum
+  MappedTensor sum;     ///< the new sum, written over the old one
+};
+
+/// The step for one block of scores in base 2, once they are multiplied by `factor`, which is positive.
+SoftmaxStep buildSoftmaxStep(OpBuilder &builder, Location loc, MappedTensor scores, MappedTensor max, MappedTensor sum,
+                             double factor = 1.0);
 
 /// output = acc / sum and lse = ln(2) * max + ln(sum), with 0 and -inf for rows without keys. `sink`, if given, is a
 /// logit (natural units) that joins the denominator of the output and not lse. `lse` may be null.

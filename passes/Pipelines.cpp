@@ -259,7 +259,9 @@ void buildLowerGQAGpu(OpPassManager &manager, const GpuLowerOptions &options, co
   addCleanUp(manager);
   manager.addNestedPass<func::FuncOp>(createFoldRepeatedKV());
   addCleanUp(manager);
-  manager.addNestedPass<func::FuncOp>(createSelectGpuSchedule());
+  SelectGpuScheduleOptions schedule;
+  schedule.gpu = options.gpu;
+  manager.addNestedPass<func::FuncOp>(createSelectGpuSchedule(schedule));
   if (isPast(GpuStage::entries))
     return;
   manager.addPass(createBuildEntries());

@@ -48,6 +48,7 @@ enum class GpuStage { schedule, entries, kernels, decompose, distribute, instruc
 struct GpuLowerOptions : PassPipelineOptions<GpuLowerOptions> {
   Option<std::string> targetCpu{*this, "target-cpu", llvm::cl::desc("CPU to make the host's code for"),
                                 llvm::cl::init("native")};
+  Option<std::string> gpu{*this, "gpu", llvm::cl::desc("chip to make kernels for"), llvm::cl::init("sm_80")};
   Option<bool> emulate{*this, "emulate", llvm::cl::desc("kernels run on the CPU, by the functional emulator"),
                        llvm::cl::init(false)};
   Option<GpuStage> stopAfter{

@@ -43,6 +43,17 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
+LogicalResult WarpgroupScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t consumers, int64_t n,
+                                            int64_t stages, bool packed, bool pingPong) {
+  if (consumers < 1 || consumers > 3)
+    return emitError() << "consumers must be 1 to 3, got " << consumers << " (W1)";
+  if (n < 16 || n > 256 || n % 16 != 0)
+    return emitError() << "n must be a multiple of 16 from 16 to 256, got " << n << " (W2)";
+  if (stages < 2 || stages > 8)
+    return emitError() << "stages must be 2 to 8, got " << stages << " (W3)";
+  return success();
+}
+
 using Effects = SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>;
 
 // Copies begin in global and end in shared memory; nothing may be moved across them.

@@ -21,6 +21,8 @@ def GQAGpu_Dialect : Dialect {
     - *Instructions.* `gqa-gpu-distribute` gives every lane its fragment of each tile and leaves the chip's instructions:
       `mma`, `ldmatrix`, `shuffle_xor`, `cp_async`, `barrier`. They have two lowerings: to NVVM, and to calls of the
       functional emulator (runtime/emulator), which runs kernels on a CPU, lane by lane.
+    - *Hopper.* The same three levels for warpgroups: `start_product`, `wait_products` and `pack_pairs` on tiles; `wgmma`,
+      `tma_load`, mbarriers and named barriers as instructions; tensor maps on the host's side.
     - *The host's side.* `launch` starts a kernel on tensors, then on buffers.
 
     Global memory is `!llvm.ptr<1>`, shared memory `!llvm.ptr<3>`. Rows of tiles in shared memory lie `columns` elements
@@ -68,6 +70,54 @@ def GQAGpu_ScheduleAttr : AttrDef<GQAGpu_Dialect, "Schedule"> {
     /// Query rows of a block.
     int64_t getRows() const { return getWarpRows() * getRowWarps(); }
   }];
+}
+
+def GQAGpu_WarpgroupScheduleAttr : AttrDef<GQAGpu_Dialect, "WarpgroupSchedule"> {
+  let mnemonic = "warpgroup_schedule";
+  let summary = "how one attention op is cut for Hopper's warpgroups";
+  let description = [{
+    In place of `#gqa_gpu.schedule`. The first warpgroup of a block copies boxes of query, keys and values to shared
+    memory; each of the others computes 64 rows.
+
+    - `consumers`: warpgroups that compute.
+    - `n`: keys in one block.
+    - `stages`: blocks of keys, and of values, in shared memory.
+    - `packed`: the heads of a group are rows of one tile, as in `#gqa_gpu.schedule`; else each head is tiles of its own.
+    - `pingPong`: consumers take turns in starting products, so that one computes its softmax while another multiplies.
+
+    Constraints:
+
+    - W1: `consumers` is 1, 2 or 3.
+    - W2: `n` is a multiple of 16 from 16 to 256.
+    - W3: `stages` is from 2 to 8.
+
+    ```mlir
+    #gqa_gpu.warpgroup_schedule<consumers = 2, n = 128, stages = 2, packed = true, pingPong = true>
+    ```
+  }];
+  let parameters = (ins "int64_t":$consumers, "int64_t":$n, "int64_t":$stages, "bool":$packed, "bool":$pingPong);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Rows of one consumer, and of a block.
+    static constexpr int64_t kRows = 64;
+    int64_t getRows() const { return kRows * getConsumers(); }
+    int64_t getThreads() const { return 128 * (1 + getConsumers()); }
+    /// Registers of a thread that copies, and of one that computes: together what the block has at its start.
+    int64_t getProducerRegisters() const { return getConsumers() == 1 ? 56 : getConsumers() == 2 ? 40 : 32; }
+    int64_t getConsumerRegisters() const { return getConsumers() == 1 ? 240 : getConsumers() == 2 ? 232 : 160; }
+  }];
+}
+
+def GQAGpu_TensorMapAttr : AttrDef<GQAGpu_Dialect, "TensorMap"> {
+  let mnemonic = "tensor_map";
+  let summary = "which boxes of a launch's operand the kernel copies";
+  let description = [{
+    `dims` are the dimensions of operand number `operand`, innermost first, and `box` the extents of a box along them.
+    The inner extent is 64 elements of two bytes, which lie in shared memory with the 128-byte swizzle.
+  }];
+  let parameters = (ins "int64_t":$operand, ArrayRefParameter<"int64_t">:$dims, ArrayRefParameter<"int64_t">:$box);
+  let assemblyFormat = "`<` $operand `,` `dims` `=` `[` $dims `]` `,` `box` `=` `[` $box `]` `>`";
 }
 
 def GQAGpu_Global : LLVM_PointerInAddressSpace<1>;
@@ -235,6 +285,8 @@ def GQAGpu_ShuffleXorOp : GQAGpu_Op<"shuffle_xor"> {
   let assemblyFormat = "$value `,` $mask attr-dict";
 }
 
+include "dialect/gpu/GQAGpuHopperOps.td"
+
 //===-- The host's side ----------------------------------------------------------------------------------------===//
 
 def GQAGpu_LaunchOp : GQAGpu_Op<"launch", [AttrSizedOperandSegments, DestinationStyleOpInterface,
@@ -243,8 +295,8 @@ def GQAGpu_LaunchOp : GQAGpu_Op<"launch", [AttrSizedOperandSegments, Destination
   let description = [{
     `grid` blocks of `threads` threads run `kernel`. Its parameters are, for every tensor of `ins` and then of `outs`,
     the address of its first element (`!llvm.ptr<1>`) and the stride of each dimension in elements (i64), then the
-    scalars. Of the tensors numbered in `aligned_operands`, all rows must begin at multiples of 16 bytes, which the entry
-    checks.
+    scalars, then the address of a tensor map for each of `tensor_maps`. Of the tensors numbered in `aligned_operands`,
+    all rows must begin at multiples of 16 bytes, which the entry checks.
 
     Constraints:
 
@@ -252,7 +304,8 @@ def GQAGpu_LaunchOp : GQAGpu_Op<"launch", [AttrSizedOperandSegments, Destination
   }];
   let arguments = (ins Variadic<AnyShaped>:$inputs, Variadic<AnyShaped>:$outputs, Variadic<I32>:$scalars,
                        Variadic<Index>:$grid, FlatSymbolRefAttr:$kernel, I64Attr:$threads, I64Attr:$shared_bytes,
-                       DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$aligned_operands);
+                       DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$aligned_operands,
+                       DefaultValuedAttr<TypedArrayAttrBase<GQAGpu_TensorMapAttr, "tensor maps">, "{}">:$tensor_maps);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
     $kernel `grid` `(` $grid `)` `threads` $threads `shared` $shared_bytes `ins` `(` $inputs `:` type($inputs) `)`

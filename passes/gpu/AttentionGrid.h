@@ -8,11 +8,12 @@ namespace mlir::gqa {
 /// The shape of an attention as its kernels see it. Query positions and the heads of a group are one dimension of rows,
 /// heads fastest, so that one tile serves all heads of a group, and any number of positions.
 struct AttentionShape {
-  explicit AttentionShape(AttentionOp op) : op(op), maps(op.getMaps()), operands(op.getOperands()) {
+  explicit AttentionShape(AttentionOp op, bool mayPack = true)
+      : op(op), maps(op.getMaps()), operands(op.getOperands()) {
     group = getExtent(Dim::g);
     heads = getExtent(Dim::hkv);
     // With a key per query head there is nothing to share: each head is a tile of its own.
-    isGroupInTile = !hasDim(op.getKeyMap(), Dim::g) && !hasDim(op.getValueMap(), Dim::g);
+    isGroupInTile = mayPack && !hasDim(op.getKeyMap(), Dim::g) && !hasDim(op.getValueMap(), Dim::g);
     dqk = getExtent(Dim::dqk);
     dv = getExtent(Dim::dv);
   }

@@ -1,5 +1,7 @@
 #include "passes/gpu/AttentionKernel.h"
+#include "passes/gpu/EmitDevice.h"
 #include "passes/gpu/GpuPasses.h"
+#include "passes/gpu/HopperKernel.h"
 
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -33,15 +35,27 @@ LogicalResult verifySupported(AttentionOp op) {
       return op.emitOpError() << "on a GPU " << name << " must be a multiple of 8, got " << extent;
   if (op.getBlockTable() || op.getKeyScale() || op.getValueScale() || op.getLength())
     return op.emitOpError() << "on a GPU keys and values cannot be paged, quantised or in a ring yet";
-  if (!op->hasAttr(gqa_gpu::ScheduleAttr::kName))
+  Attribute schedule = op->getAttr(gqa_gpu::ScheduleAttr::kName);
+  if (!isa_and_nonnull<gqa_gpu::ScheduleAttr, gqa_gpu::WarpgroupScheduleAttr>(schedule))
     return op.emitOpError() << "has no " << gqa_gpu::ScheduleAttr::kName << "; run gqa-gpu-select-schedule first";
+  auto hopper = dyn_cast<gqa_gpu::WarpgroupScheduleAttr>(schedule);
+  if (std::string obstacle = hopper ? getHopperObstacle(op) : ""; !obstacle.empty())
+    return op.emitOpError() << "cannot have a schedule of warpgroups: " << obstacle;
+  if (hopper && hopper.getPacked() && !canPackHeads(shape))
+    return op.emitOpError() << "cannot have its heads packed: 64 rows are not whole groups of " << shape.group
+                            << " heads that share keys";
   return success();
+}
+
+gqa_gpu::WarpgroupScheduleAttr getHopperSchedule(AttentionOp op) {
+  return op->getAttrOfType<gqa_gpu::WarpgroupScheduleAttr>(gqa_gpu::ScheduleAttr::kName);
 }
 
 /// Replaces one attention by launches of its kernels.
 struct LaunchBuilder {
   LaunchBuilder(RewriterBase &b, ModuleOp device, AttentionOp op, const std::string &name)
-      : b(b), loc(op.getLoc()), math{b, loc}, device(device), op(op), shape(op), name(name),
+      : b(b), loc(op.getLoc()), math{b, loc}, device(device), op(op), hopper(getHopperSchedule(op)),
+        shape(op, /*mayPack=*/!hopper || hopper.getPacked()), name(name),
         schedule(op->getAttrOfType<gqa_gpu::ScheduleAttr>(gqa_gpu::ScheduleAttr::kName)) {
     inputs = op->getOperands().drop_back(op.getOutputs().size());
     // What the destinations hold is not read, so fresh ones save copies.
@@ -50,10 +64,14 @@ struct LaunchBuilder {
                                                 cast<RankedTensorType>(output.getType()).getElementType()));
     positions = extent(Dim::m);
     rows = math.mul(positions, shape.getTileHeads());
-    splits = schedule.getSplit() ? math.ceilDiv(extent(Dim::n), schedule.getSplit()) : math.constant(1);
+    splits = schedule && schedule.getSplit() ? math.ceilDiv(extent(Dim::n), schedule.getSplit()) : math.constant(1);
   }
 
-  SmallVector<Value> build() { return schedule.getSplit() ? buildSplit() : buildWhole(); }
+  SmallVector<Value> build() {
+    if (hopper)
+      return launchHopper();
+    return schedule.getSplit() ? buildSplit() : buildWhole();
+  }
 
 private:
   SmallVector<Value> buildWhole() { return launchAttention(outputs); }
@@ -84,8 +102,19 @@ private:
                   {0, 1, 2, static_cast<int64_t>(inputs.size())});
   }
 
+  SmallVector<Value> launchHopper() {
+    SmallVector<Attribute> maps = getHopperTensorMaps(shape, hopper);
+    KernelOperands operands(b, device, name, inputs, outputs, kNumKernelScalars, maps.size());
+    buildHopperKernel(b, shape, hopper, operands);
+    return launch(operands, inputs, outputs, math.ceilDiv(rows, hopper.getRows()), hopper.getThreads(),
+                  HopperLayout(shape, hopper).total, {0, 1, 2, static_cast<int64_t>(inputs.size())}, maps);
+  }
+
   SmallVector<Value> launch(KernelOperands &operands, ValueRange inputs, ValueRange outputs, OpFoldResult x,
-                            int64_t threads, int64_t sharedBytes, ArrayRef<int64_t> alignedOperands) {
+                            int64_t threads, int64_t sharedBytes, ArrayRef<int64_t> alignedOperands,
+                            ArrayRef<Attribute> maps = {}) {
+    if (Attribute reason = op->getAttr(kFallbackAttr))
+      operands.kernel->setAttr(kFallbackAttr, reason);
     operands.kernel->setAttr("gqa_gpu.threads", b.getI64IntegerAttr(threads));
     operands.kernel->setAttr("gqa_gpu.shared_bytes", b.getI64IntegerAttr(sharedBytes));
     SmallVector<Value> grid = {math.value(x), math.value(math.constant(shape.getHeadTiles())),
@@ -94,7 +123,8 @@ private:
     for (OpFoldResult scalar : {positions, extent(Dim::n), splits})
       scalars.push_back(arith::IndexCastOp::create(b, loc, b.getI32Type(), math.value(scalar)));
     return gqa_gpu::LaunchOp::create(b, loc, outputs.getTypes(), inputs, outputs, scalars, grid,
-                                     operands.kernel.getName(), threads, sharedBytes, alignedOperands)
+                                     operands.kernel.getName(), threads, sharedBytes, alignedOperands,
+                                     b.getArrayAttr(maps))
         .getResults();
   }
 
@@ -105,6 +135,7 @@ private:
   IndexMath math;
   ModuleOp device;
   AttentionOp op;
+  gqa_gpu::WarpgroupScheduleAttr hopper; ///< null for kernels as for sm_80
   AttentionShape shape;
   std::string name;
   gqa_gpu::ScheduleAttr schedule;

@@ -1,4 +1,5 @@
 #include "passes/gpu/DistributeContraction.h"
+#include "passes/gpu/DistributeProduct.h"
 #include "passes/gpu/GpuPasses.h"
 
 #include "dialect/gpu/GQAGpuDialect.h"
@@ -61,6 +62,12 @@ private:
           fragments[tile.getTile()] = fragment;
           return success();
         })
+        .Case<StartProductOp>([&](auto product) { return distributeProduct(product); })
+        .Case<WaitProductsOp>([&](auto wait) { return distributeWait(wait); })
+        .Case<PackPairsOp>([&](auto pack) {
+          fragments[pack.getWords()] = buildPackedPairs(lane, fragments[pack.getTile()], pack);
+          return success();
+        })
         .Case<CopyRowsOp>([&](auto copy) { return distributeCopy(copy); })
         .Case<LoadRowsOp>([&](auto load) { return distributeLoad(load); })
         .Case<StoreRowsOp>([&](auto store) { return distributeStore(store); })
@@ -109,7 +116,7 @@ private:
 
   LogicalResult distributeConstant(arith::ConstantOp constant) {
     auto splat = dyn_cast<SplatElementsAttr>(constant.getValue());
-    if (!splat)
+    if (!splat || !isTile(constant))
       return cloneScalar(constant);
     FailureOr<Fragment> fragment = makeFragment(constant);
     if (failed(fragment))
@@ -260,6 +267,29 @@ private:
       return generic.emitOpError() << "extents of a product must be multiples of 16, got " << a.type << " and "
                                    << init.type;
     fragments[generic.getResult(0)] = buildContraction(lane, a, matrix, init, isTransposed);
+    return success();
+  }
+
+  //===-- Products of warpgroups ----------------------------------------------------------------------------------===//
+
+  LogicalResult distributeProduct(StartProductOp product) {
+    ProductOperands operands;
+    if (product.getA())
+      operands.a = &fragments[product.getA()];
+    else
+      operands.aAddress = mapping.lookup(product.getAAddress());
+    operands.bAddress = mapping.lookup(product.getB());
+    if (product.getInit())
+      operands.init = &fragments[product.getInit()];
+    Fragment result = buildProduct(lane, product, operands);
+    fragments[product.getResult()] = result;
+    return success();
+  }
+
+  LogicalResult distributeWait(WaitProductsOp wait) {
+    SmallVector<Value> values = flatten(wait.getTiles());
+    auto finished = WgmmaWaitOp::create(b, wait.getLoc(), ValueRange(values).getTypes(), wait.getPending(), values);
+    unflatten(wait.getResults(), finished.getResults());
     return success();
   }
 

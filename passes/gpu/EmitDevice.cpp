@@ -1,4 +1,5 @@
 #include "passes/gpu/EmitDevice.h"
+#include "passes/gpu/KernelOperands.h"
 #include "passes/gpu/Ptxas.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -41,6 +42,24 @@ std::unique_ptr<llvm::TargetMachine> createMachine(const GpuTarget &target, std:
 
 int64_t getNumber(Operation *op, StringRef name) { return op->getAttrOfType<IntegerAttr>(name).getInt(); }
 
+/// Makes parameters that are tensor maps 128 bytes that the kernel gets by value, and counts them.
+int64_t markTensorMaps(LLVM::LLVMFuncOp function) {
+  constexpr int64_t kMapBytes = 128, kMapAlignment = 64;
+  Builder b(function.getContext());
+  int64_t count = 0;
+  for (unsigned i = 0; i < function.getNumArguments(); ++i) {
+    if (!function.getArgAttr(i, KernelOperands::kTensorMapAttr))
+      continue;
+    ++count;
+    function.removeArgAttr(i, b.getStringAttr(KernelOperands::kTensorMapAttr));
+    function.setArgAttr(i, LLVM::LLVMDialect::getByValAttrName(),
+                        TypeAttr::get(LLVM::LLVMArrayType::get(b.getI8Type(), kMapBytes)));
+    function.setArgAttr(i, LLVM::LLVMDialect::getAlignAttrName(), b.getI64IntegerAttr(kMapAlignment));
+    function.setArgAttr(i, NVVM::NVVMDialect::getGridConstantAttrName(), b.getUnitAttr());
+  }
+  return count;
+}
+
 /// Makes functions with a number of threads kernels, and reports them.
 std::vector<KernelReport> markKernels(ModuleOp device) {
   std::vector<KernelReport> reports;
@@ -55,6 +74,14 @@ std::vector<KernelReport> markKernels(ModuleOp device) {
     function->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), b.getUnitAttr());
     function->setAttr(NVVM::NVVMDialect::getMaxntidAttrName(),
                       b.getDenseI32ArrayAttr({static_cast<int32_t>(report.threads), 1, 1}));
+    report.numTensorMaps = markTensorMaps(function);
+    // Registers can only be moved between warpgroups where a multiprocessor has one block at least, for certain.
+    if (report.numTensorMaps != 0)
+      function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), b.getI32IntegerAttr(1));
+    if (auto reason = function->getAttrOfType<StringAttr>(kFallbackAttr)) {
+      report.fallback = reason.getValue().str();
+      function->removeAttr(kFallbackAttr);
+    }
     function->removeAttr("gqa_gpu.threads");
     function->removeAttr("gqa_gpu.shared_bytes");
     reports.push_back(report);
@@ -126,6 +153,7 @@ llvm::json::Object addImages(llvm::Module &module, const DeviceCode &code, const
       kernels.push_back(llvm::json::Object{{"name", kernel.name},
                                            {"image", static_cast<int64_t>(images.size())},
                                            {"shared_bytes", kernel.sharedBytes},
+                                           {"tensor_maps", kernel.numTensorMaps},
                                            {"threads", kernel.threads},
                                            {"registers", kernel.registers}});
     images.push_back(llvm::ConstantStruct::get(type, {number(i32, kindNumber), number(i32, target.capability),
@@ -158,6 +186,8 @@ std::string explain(const DeviceCode &code, const GpuTarget &target) {
                           kernel.registers, kernel.stackBytes, kernel.spillStoreBytes + kernel.spillLoadBytes,
                           kernel.occupancy, 100 * kernel.occupancy * kernel.threads / target.maxThreads);
     os << "\n";
+    if (!kernel.fallback.empty())
+      os << "  as for sm_80: " << kernel.fallback << "\n";
   }
   for (const std::string &warning : code.warnings)
     os << "ptxas: " << warning << "\n";

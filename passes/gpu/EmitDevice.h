@@ -10,12 +10,16 @@
 
 namespace mlir::gqa {
 
-/// What is known of one kernel. The last five are ptxas's, and absent without it.
+/// What is known of one kernel. The last line is ptxas's, and absent without it.
 struct KernelReport {
   std::string name;
-  int64_t threads = 0, sharedBytes = 0;
+  std::string fallback; ///< why it is not the kernel made for this chip; empty if it is
+  int64_t threads = 0, sharedBytes = 0, numTensorMaps = 0;
   int64_t registers = 0, stackBytes = 0, spillStoreBytes = 0, spillLoadBytes = 0, occupancy = 0;
 };
+
+/// The attribute of attention ops and kernels that says why they go without what the chip has.
+constexpr llvm::StringLiteral kFallbackAttr = "gqa_gpu.fallback";
 
 /// Kernels as they go into an artifact.
 struct DeviceCode {

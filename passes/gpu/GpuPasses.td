@@ -6,8 +6,12 @@ include "mlir/Pass/PassBase.td"
 def SelectGpuSchedule : Pass<"gqa-gpu-select-schedule", "::mlir::func::FuncOp"> {
   let summary = "choose blocks, warps and key split of each attention on a GPU";
   let description = [{
-    The cost model for GPUs: writes a `#gqa_gpu.schedule` on each `gqa.attention` that has none.
+    The cost model for GPUs: writes a `#gqa_gpu.schedule` on each `gqa.attention` that has none. On Hopper (`sm_90a`),
+    attention with many rows gets a `#gqa_gpu.warpgroup_schedule`; where it does not, `gqa_gpu.fallback` says why.
   }];
+  let options = [
+    Option<"gpu", "gpu", "std::string", "\"sm_80\"", "chip to choose for">,
+  ];
   let dependentDialects = ["::mlir::gqa_gpu::GQAGpuDialect"];
 }
 

@@ -42,10 +42,10 @@ struct GlobalTensor {
 /// The launch that is being prepared, and the kernel's function with parameters to match.
 class KernelOperands {
 public:
-  /// Makes an empty kernel function called `name` at the end of `device` for tensors and `numScalars` i32.
+  /// Makes an empty kernel function called `name` at the end of `device` for tensors, `numScalars` i32 and tensor maps.
   KernelOperands(OpBuilder &b, ModuleOp device, StringRef name, ValueRange inputs, ValueRange outputs,
-                 unsigned numScalars)
-      : numScalars(numScalars) {
+                 unsigned numScalars, unsigned numMaps = 0)
+      : numScalars(numScalars), numMaps(numMaps) {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToEnd(device.getBody());
     SmallVector<Type> types;
@@ -56,7 +56,10 @@ public:
     llvm::for_each(inputs, addTensor);
     llvm::for_each(outputs, addTensor);
     types.append(numScalars, b.getI32Type());
+    types.append(numMaps, LLVM::LLVMPointerType::get(b.getContext()));
     kernel = func::FuncOp::create(b, device.getLoc(), name, b.getFunctionType(types, {}));
+    for (unsigned index = 0; index < numMaps; ++index)
+      kernel.setArgAttr(types.size() - numMaps + index, kTensorMapAttr, b.getUnitAttr());
     Block *block = kernel.addEntryBlock();
     unsigned next = 0;
     auto readTensor = [&](Value tensor) {
@@ -71,12 +74,18 @@ public:
   }
 
   const GlobalTensor &getTensor(unsigned index) const { return tensors[index]; }
-  Value getScalar(unsigned index) { return kernel.getArgument(kernel.getNumArguments() - numScalars + index); }
+  Value getScalar(unsigned index) {
+    return kernel.getArgument(kernel.getNumArguments() - numMaps - numScalars + index);
+  }
+  Value getMap(unsigned index) { return kernel.getArgument(kernel.getNumArguments() - numMaps + index); }
+
+  /// Marks parameters that are tensor maps, passed by value.
+  static constexpr StringLiteral kTensorMapAttr = "gqa_gpu.tensor_map";
 
   func::FuncOp kernel;
 
 private:
-  unsigned numScalars;
+  unsigned numScalars, numMaps;
   SmallVector<GlobalTensor> tensors;
 };
 

@@ -1,5 +1,6 @@
 #include "passes/HostTable.h"
 #include "passes/gpu/GpuPasses.h"
+#include "passes/gpu/TensorMapBuilder.h"
 #include "passes/gpu/Workspace.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -43,21 +44,21 @@ private:
     SmallVector<Value> parameters = getParameters(launch);
     Value isAligned = checkAlignment(launch);
     if (!status) {
-      status = buildStart(launch, parameters, isAligned);
+      status = buildChecked(launch, parameters, isAligned);
       return;
     }
     Value isOk = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, status, i32(0));
     auto branch = scf::IfOp::create(b, loc, b.getI32Type(), isOk, /*withElseRegion=*/true);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(branch.thenBlock());
-    scf::YieldOp::create(b, loc, buildStart(launch, parameters, isAligned));
+    scf::YieldOp::create(b, loc, buildChecked(launch, parameters, isAligned));
     b.setInsertionPointToStart(branch.elseBlock());
     scf::YieldOp::create(b, loc, status);
     status = branch.getResult(0);
   }
 
   /// The call, or the status that says why there is none.
-  Value buildStart(LaunchOp launch, ArrayRef<Value> parameters, Value isAligned) {
+  Value buildChecked(LaunchOp launch, ArrayRef<Value> parameters, Value isAligned) {
     if (!isAligned)
       return buildCall(launch, parameters);
     auto branch = scf::IfOp::create(b, loc, b.getI32Type(), isAligned, /*withElseRegion=*/true);
@@ -112,10 +113,32 @@ private:
     return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, rest, arith::ConstantIndexOp::create(b, loc, 0));
   }
 
+  /// Encodes the tensor maps and starts the kernel, unless something fails on the way.
   Value buildCall(LaunchOp launch, ArrayRef<Value> parameters) {
+    TensorMapBuilder maps(b, entry, isEmulated);
     SmallVector<Value> addresses;
     for (Value parameter : parameters)
       addresses.push_back(buildOnStack({parameter}));
+    Value encoded;
+    for (auto map : launch.getTensorMaps().getAsRange<gqa_gpu::TensorMapAttr>()) {
+      Value tensor = launch->getOperand(map.getOperand());
+      TensorMapBuilder::Encoded result = maps.encode(tensor, map);
+      addresses.push_back(result.address);
+      encoded = encoded ? Value(arith::MaxUIOp::create(b, loc, encoded, result.status)) : result.status;
+    }
+    if (!encoded)
+      return buildStart(launch, addresses);
+    Value isOk = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, encoded, i32(0));
+    auto branch = scf::IfOp::create(b, loc, b.getI32Type(), isOk, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    scf::YieldOp::create(b, loc, buildStart(launch, addresses));
+    b.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(b, loc, encoded);
+    return branch.getResult(0);
+  }
+
+  Value buildStart(LaunchOp launch, ArrayRef<Value> addresses) {
     Value array = buildOnStack(addresses);
     SmallVector<Value> grid = llvm::map_to_vector(launch.getGrid(), [&](Value extent) { return toI64(extent); });
     return isEmulated ? callEmulator(launch, grid, array) : callDevice(launch, grid, array);
@@ -158,23 +181,7 @@ private:
     return LLVM::CallOp::create(b, loc, type, operands).getResult();
   }
 
-  /// The address of a struct of these values.
-  Value buildOnStack(ArrayRef<Value> values) {
-    SmallVector<Type> types(ValueRange(values).getTypes());
-    auto type = LLVM::LLVMStructType::getLiteral(b.getContext(), types);
-    Value address;
-    {
-      OpBuilder top = OpBuilder::atBlockBegin(&entry.getBody().front());
-      Value one = LLVM::ConstantOp::create(top, loc, b.getI64Type(), 1);
-      address = LLVM::AllocaOp::create(top, loc, pointer, type, one);
-    }
-    for (auto [i, value] : llvm::enumerate(values)) {
-      Value field =
-          LLVM::GEPOp::create(b, loc, pointer, type, address, ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(i)});
-      LLVM::StoreOp::create(b, loc, value, field);
-    }
-    return address;
-  }
+  Value buildOnStack(ArrayRef<Value> values) { return storeOnStack(b, loc, entry, values); }
 
   /// The address of a NUL-terminated constant.
   Value buildText(StringRef text) {

@@ -1,4 +1,5 @@
 #include "passes/gpu/GpuPasses.h"
+#include "passes/gpu/HopperToNVVM.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -197,6 +198,7 @@ struct LowerToNVVM : impl::LowerToNVVMBase<LowerToNVVM> {
     add(lowerLog2);
     add(lowerTanh);
     patterns.add<LowerLdMatrix, LowerMma, RoundPairs>(context);
+    populateHopperToNVVM(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

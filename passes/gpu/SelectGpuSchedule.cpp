@@ -1,5 +1,6 @@
-#include "passes/gpu/AttentionGrid.h"
+#include "passes/gpu/EmitDevice.h"
 #include "passes/gpu/GpuPasses.h"
+#include "passes/gpu/HopperKernel.h"
 
 namespace mlir::gqa {
 #define GEN_PASS_DEF_SELECTGPUSCHEDULE
@@ -21,20 +22,54 @@ constexpr int64_t kRingBytes = 80 * 1024;
 constexpr int64_t kShortWarps = 4;
 
 struct SelectGpuSchedule : impl::SelectGpuScheduleBase<SelectGpuSchedule> {
+  using SelectGpuScheduleBase::SelectGpuScheduleBase;
+
   void runOnOperation() override {
     getOperation().walk([&](AttentionOp op) {
-      if (!op->hasAttr(gqa_gpu::ScheduleAttr::kName))
-        op->setAttr(gqa_gpu::ScheduleAttr::kName, select(op));
+      if (op->hasAttr(gqa_gpu::ScheduleAttr::kName))
+        return;
+      std::string obstacle = gpu == "sm_90a" ? getObstacle(op) : "";
+      if (!obstacle.empty())
+        op->setAttr(kFallbackAttr, StringAttr::get(&getContext(), obstacle));
+      bool isHopper = gpu == "sm_90a" && obstacle.empty();
+      op->setAttr(gqa_gpu::ScheduleAttr::kName, isHopper ? Attribute(selectHopper(op)) : select(op));
     });
   }
 
 private:
+  /// Why the attention does without Hopper's warpgroups.
+  static std::string getObstacle(AttentionOp op) {
+    if (isShort(AttentionShape(op)))
+      return "its rows do not fill the 64 of a warpgroup";
+    return getHopperObstacle(op);
+  }
+
+  /// Tiles as in FlashAttention-3 (hopper/tile_size.h): as many keys as registers and shared memory have room for. A
+  /// causal mask makes large blocks of keys wasteful.
+  static Attribute selectHopper(AttentionOp op) {
+    AttentionShape shape(op);
+    int64_t width = std::max(shape.dqk, shape.dv), consumers = 2, n;
+    if (width <= 64)
+      consumers = 3, n = 128;
+    else if (width <= 128)
+      n = op.isMaskedByPosition() || width <= 96 ? 128 : 176;
+    else
+      n = width <= 192 ? 112 : 80;
+    return gqa_gpu::WarpgroupScheduleAttr::get(op.getContext(), consumers, n, /*stages=*/2, canPackHeads(shape),
+                                               /*pingPong=*/width <= 128);
+  }
+
+  /// Whether there are so few rows that the keys are shared among warps.
+  static bool isShort(const AttentionShape &shape) {
+    int64_t positions = shape.getExtent(Dim::m);
+    return !ShapedType::isDynamic(positions) && positions * shape.getTileHeads() <= 16 * kShortWarps;
+  }
+
   static gqa_gpu::ScheduleAttr select(AttentionOp op) {
     AttentionShape shape(op);
     int64_t width = std::max(shape.getPaddedDqk(), shape.getPaddedDv());
     int64_t positions = shape.getExtent(Dim::m), keys = shape.getExtent(Dim::n);
-    bool isShort = !ShapedType::isDynamic(positions) && positions * shape.getTileHeads() <= 16 * kShortWarps;
-    if (isShort)
+    if (isShort(shape))
       return selectShort(shape, positions * shape.getTileHeads(), keys);
     // Registers bound the tile: a lane holds width / 4 accumulators per 16 rows, and as much of the query.
     int64_t rowWarps = width > 128 ? 4 : 8;

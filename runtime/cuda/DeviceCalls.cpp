@@ -1,5 +1,6 @@
 #include "runtime/cuda/DeviceCalls.h"
 
+#include <cstring>
 #include <new>
 
 namespace gqa::cuda {
@@ -69,6 +70,12 @@ void encodeTensorMap(const Driver &driver, const gqa_device_tensor_map &map, voi
     fail(GQA_INVALID_ARGUMENT, "cuda: a tensor map must have rank 1 to 5, got " + std::to_string(map.rank));
   if (reinterpret_cast<uintptr_t>(map.address) % 16 != 0)
     fail(GQA_INVALID_ARGUMENT, "cuda: a tensor that the device copies in tiles must begin at a multiple of 16 bytes");
+  // The driver refuses maps of nothing. Nothing is copied by them either.
+  for (int dim = 0; dim < map.rank; ++dim)
+    if (map.extents[dim] == 0) {
+      std::memset(encoded, 0, sizeof(TensorMap));
+      return;
+    }
   uint64_t extents[5], strides[5];
   uint32_t box[5], elementStrides[5];
   for (int dim = 0; dim < map.rank; ++dim) {

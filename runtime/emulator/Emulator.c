@@ -1,75 +1,23 @@
-#include "runtime/emulator/Emulator.h"
+#include "runtime/emulator/EmulatorState.h"
 #include "runtime/emulator/Fiber.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { kWarp = 32, kStackBytes = 256 * 1024, kOperands = 10, kExecutionFailed = 7, kOutOfMemory = 6 };
-
-/* A copy that has begun. */
-typedef struct {
-  unsigned char *destination;
-  unsigned char bytes[16];
-  int64_t group;
-} Copy;
-
-/* An instruction that a warp executes together. */
-typedef enum { kNone, kShuffle, kLdMatrix, kLdMatrixTransposed, kMmaF16, kMmaBF16 } Instruction;
-
-typedef struct {
-  Instruction instruction;
-  int32_t arrived;
-  int64_t generation; /* instructions that have been executed */
-  gqa_emulated_thread *lanes;
-} Warp;
-
-typedef struct {
-  gqa_emulated_kernel kernel;
-  void *const *parameters;
-  int64_t id[3];
-  int32_t num_threads, shared_bytes;
-  unsigned char *shared;
-  int32_t arrived;
-  int64_t generation; /* barriers that have been passed */
-  void *scheduler;    /* stack to return to */
-  const char *error;
-} Block;
-
-struct gqa_emulated_thread {
-  Block *block;
-  Warp *warp;
-  int32_t id;
-  int is_done;
-  void *stack;
-  const int64_t *awaited; /* a generation, or NULL */
-  int64_t seen;
-  Copy *copies;
-  int64_t num_copies, max_copies, committed;
-  /* For the warp's instruction: operands, then the lane's results. */
-  union {
-    uint32_t words[kOperands];
-    const unsigned char *address;
-    float value;
-  } slot;
-  float shuffled;
-  uint32_t loaded[4];
-  int32_t mask;
-};
-
 /* Gives the processor back until the block's scheduler finds that the thread can go on. */
-static void wait_for(gqa_emulated_thread *thread, const int64_t *generation) {
+void gqa_emulator_wait_for(gqa_emulated_thread *thread, const int64_t *generation) {
   thread->awaited = generation;
   thread->seen = *generation;
   gqa_fiber_switch(&thread->stack, thread->block->scheduler);
 }
 
 /* The block cannot go on: no thread of it runs again. */
-static void fail(gqa_emulated_thread *thread, const char *message) {
+void gqa_emulator_fail(gqa_emulated_thread *thread, const char *message) {
   static const int64_t never = 0;
   thread->block->error = message;
   for (;;)
-    wait_for(thread, &never);
+    gqa_emulator_wait_for(thread, &never);
 }
 
 /*--- Instructions of one thread ----------------------------------------------------------------------------------*/
@@ -81,7 +29,7 @@ void *gqa_emulate_shared_memory(gqa_emulated_thread *thread) { return thread->bl
 void gqa_emulate_barrier(gqa_emulated_thread *thread) {
   Block *block = thread->block;
   if (++block->arrived < block->num_threads) {
-    wait_for(thread, &block->generation);
+    gqa_emulator_wait_for(thread, &block->generation);
     return;
   }
   block->arrived = 0;
@@ -91,18 +39,18 @@ void gqa_emulate_barrier(gqa_emulated_thread *thread) {
 static void check_shared(gqa_emulated_thread *thread, const void *address) {
   uintptr_t offset = (uintptr_t)address - (uintptr_t)thread->block->shared;
   if (offset % 16 != 0 || thread->block->shared_bytes < 16 || offset > (uintptr_t)thread->block->shared_bytes - 16)
-    fail(thread, "an address is outside of shared memory, or no multiple of 16");
+    gqa_emulator_fail(thread, "an address is outside of shared memory, or no multiple of 16");
 }
 
 void gqa_emulate_cp_async(gqa_emulated_thread *thread, void *destination, const void *source, int32_t bytes) {
   check_shared(thread, destination);
   if (bytes != 0 && (uintptr_t)source % 16 != 0)
-    fail(thread, "the source of an asynchronous copy is no multiple of 16");
+    gqa_emulator_fail(thread, "the source of an asynchronous copy is no multiple of 16");
   if (thread->num_copies == thread->max_copies) {
     int64_t size = thread->max_copies ? 2 * thread->max_copies : 64;
     Copy *copies = realloc(thread->copies, (size_t)size * sizeof *copies);
     if (!copies)
-      fail(thread, "out of memory");
+      gqa_emulator_fail(thread, "out of memory");
     thread->copies = copies;
     thread->max_copies = size;
   }
@@ -131,7 +79,7 @@ void gqa_emulate_cp_async_wait(gqa_emulated_thread *thread, int32_t pending) {
 
 /*--- Instructions of a warp --------------------------------------------------------------------------------------*/
 
-static float widen(uint32_t pair, int half, int is_bf16) {
+float gqa_emulator_widen(uint32_t pair, int half, int is_bf16) {
   uint32_t bits = (pair >> (16 * half)) & 0xffff;
   if (is_bf16) {
     bits <<= 16;
@@ -156,10 +104,10 @@ static void execute_mma(gqa_emulated_thread *lanes, int is_bf16) {
     const uint32_t *words = lanes[lane].slot.words;
     for (int part = 0; part < 4; ++part)
       for (int half = 0; half < 2; ++half)
-        a[row + 8 * (part % 2)][column + 8 * (part / 2) + half] = widen(words[part], half, is_bf16);
+        a[row + 8 * (part % 2)][column + 8 * (part / 2) + half] = gqa_emulator_widen(words[part], half, is_bf16);
     for (int part = 0; part < 2; ++part)
       for (int half = 0; half < 2; ++half)
-        b[column + 8 * part + half][row] = widen(words[4 + part], half, is_bf16);
+        b[column + 8 * part + half][row] = gqa_emulator_widen(words[4 + part], half, is_bf16);
   }
   for (int lane = 0; lane < kWarp; ++lane)
     for (int i = 0; i < 4; ++i) {
@@ -212,10 +160,10 @@ static void execute(Warp *warp) {
 static void join(gqa_emulated_thread *thread, Instruction instruction) {
   Warp *warp = thread->warp;
   if (warp->arrived != 0 && warp->instruction != instruction)
-    fail(thread, "lanes of a warp execute different instructions");
+    gqa_emulator_fail(thread, "lanes of a warp execute different instructions");
   warp->instruction = instruction;
   if (++warp->arrived < kWarp) {
-    wait_for(thread, &warp->generation);
+    gqa_emulator_wait_for(thread, &warp->generation);
     return;
   }
   execute(warp);
@@ -251,7 +199,7 @@ static void run_thread(void *argument) {
   thread->block->kernel(thread, thread->block->parameters);
   thread->is_done = 1;
   for (;;)
-    wait_for(thread, &never);
+    gqa_emulator_wait_for(thread, &never);
 }
 
 /* Runs the threads of a block in turns, those with the highest numbers first, until all are done. */
@@ -259,6 +207,7 @@ static int32_t run_block(Block *block, gqa_emulated_thread *threads, Warp *warps
   memset(block->shared, 0xff, (size_t)block->shared_bytes);
   block->arrived = 0;
   block->generation = 0;
+  gqa_emulator_reset_hopper(block);
   for (int32_t i = 0; i < block->num_threads; ++i) {
     gqa_emulated_thread *thread = &threads[i];
     thread->block = block;
@@ -282,7 +231,12 @@ static int32_t run_block(Block *block, gqa_emulated_thread *threads, Warp *warps
       gqa_fiber_switch(&block->scheduler, thread->stack);
       num_done += thread->is_done;
     }
+    /* Boxes arrive when nothing else can happen. */
+    if (!has_progress && num_done < block->num_threads)
+      has_progress = gqa_emulator_deliver_box(block);
   }
+  if (!block->error && block->num_boxes != 0)
+    block->error = "a block ended while boxes were copied";
   if (!block->error && num_done < block->num_threads)
     block->error = "threads wait for each other forever";
   if (!block->error)
@@ -294,7 +248,11 @@ static int32_t run_block(Block *block, gqa_emulated_thread *threads, Warp *warps
 
 int32_t gqa_emulate_launch(gqa_emulated_kernel kernel, const int64_t grid[3], int32_t threads, int32_t shared_bytes,
                            void *const *parameters) {
-  Block block = {kernel, parameters, {0, 0, 0}, threads, shared_bytes, NULL, 0, 0, NULL, NULL};
+  Block block = {0};
+  block.kernel = kernel;
+  block.parameters = parameters;
+  block.num_threads = threads;
+  block.shared_bytes = shared_bytes;
   size_t count = (size_t)threads;
   gqa_emulated_thread *lanes = calloc(count, sizeof *lanes);
   Warp *warps = calloc(count, sizeof *warps);
@@ -309,6 +267,7 @@ int32_t gqa_emulate_launch(gqa_emulated_kernel kernel, const int64_t grid[3], in
   if (lanes)
     for (size_t i = 0; i < count; ++i)
       free(lanes[i].copies);
+  gqa_emulator_free_hopper(&block);
   free(lanes);
   free(warps);
   free(stacks);

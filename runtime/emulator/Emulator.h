@@ -37,6 +37,36 @@ void gqa_emulate_ldmatrix(gqa_emulated_thread *thread, const void *address, int3
 /* operands: a0..a3, b0, b1 as pairs of halves, then c0..c3 as f32, which are overwritten. */
 void gqa_emulate_mma(gqa_emulated_thread *thread, uint32_t operands[10], int32_t is_bf16);
 
+/* Hopper (sm_90a), as gqa_gpu defines it. */
+
+/* Encodes a gqa_device_tensor_map (runtime/gqa_device.h) into 128 bytes. Returns 0 or a gqa_status. */
+int32_t gqa_emulate_encode_tensor_map(const void *map, void *encoded);
+int32_t gqa_emulate_warpgroup_id(gqa_emulated_thread *thread);
+int32_t gqa_emulate_shared_offset(gqa_emulated_thread *thread, const void *address);
+void gqa_emulate_named_barrier(gqa_emulated_thread *thread, int32_t id, int32_t threads, int32_t arrive_only);
+void gqa_emulate_mbarrier_init(gqa_emulated_thread *thread, void *barrier, int32_t count);
+void gqa_emulate_mbarrier_arrive(gqa_emulated_thread *thread, void *barrier, int8_t predicate);
+void gqa_emulate_mbarrier_expect(gqa_emulated_thread *thread, void *barrier, int32_t bytes);
+void gqa_emulate_mbarrier_wait(gqa_emulated_thread *thread, void *barrier, int32_t parity);
+void gqa_emulate_tma_load(gqa_emulated_thread *thread, const void *map, void *destination, void *barrier,
+                          const int32_t *coordinates, int32_t rank);
+
+/* wgmma.mma_async.m64nNk16 with f32 accumulators. */
+typedef enum gqa_emulated_wgmma_flags {
+  GQA_EMULATED_BF16 = 1,
+  GQA_EMULATED_A_IN_REGISTERS = 2,
+  GQA_EMULATED_TRANSPOSE_B = 4,
+  GQA_EMULATED_ACCUMULATE = 8
+} gqa_emulated_wgmma_flags;
+
+/* `accumulators`: the n / 2 of this lane, which become unusable until a wait. `a`: four words, if they are in
+ * registers. */
+void gqa_emulate_wgmma(gqa_emulated_thread *thread, float *accumulators, const uint32_t *a, uint64_t a_descriptor,
+                       uint64_t b_descriptor, int32_t n, int32_t flags);
+void gqa_emulate_wgmma_commit(gqa_emulated_thread *thread);
+/* Replaces those of `count` values that are accumulators of finished groups. */
+void gqa_emulate_wgmma_wait(gqa_emulated_thread *thread, int32_t pending, float *values, int32_t count);
+
 #ifdef __cplusplus
 }
 #endif

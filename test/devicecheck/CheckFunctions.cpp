@@ -48,14 +48,14 @@ std::string printName(const char *stage, ElementType type, Heads heads, HeadDims
 constexpr ElementType kTypes[] = {ElementType::bf16, ElementType::f16};
 
 void addTiles(std::vector<CheckFunction> &functions) {
-  for (int64_t dim : {64, 96, 128, 192, 256})
+  for (HeadDims dims : {HeadDims{64, 64}, {96, 96}, {128, 128}, {192, 128}, {192, 192}, {256, 256}})
     for (ElementType type : kTypes)
       for (Heads heads : {Heads{1, 1}, Heads{2, 4}}) {
-        FuzzFunction function = makeFunction(type, heads, {dim, dim}, /*areTokensFirst=*/heads.g > 1);
+        FuzzFunction function = makeFunction(type, heads, dims, /*areTokensFirst=*/heads.g > 1);
         function.problem.windowLeft = function.problem.windowRight = 0;
         function.problem.offset = Operand{{Dim::b}, ElementType::i32};
         addLse(function.problem);
-        functions.push_back({printName("tiles", type, heads, {dim, dim}), Stage::tiles, function, 3});
+        functions.push_back({printName("tiles", type, heads, dims), Stage::tiles, function, 3});
       }
 }
 

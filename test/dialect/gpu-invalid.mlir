@@ -25,6 +25,21 @@ module attributes {s = #gqa_gpu.schedule<warpRows = 16, rowWarps = 8, keyWarps =
 
 // -----
 
+// expected-error@below {{consumers must be 1 to 3, got 4 (W1)}}
+module attributes {s = #gqa_gpu.warpgroup_schedule<consumers = 4, n = 128, stages = 2, packed = true, pingPong = true>} {}
+
+// -----
+
+// expected-error@below {{n must be a multiple of 16 from 16 to 256, got 272 (W2)}}
+module attributes {s = #gqa_gpu.warpgroup_schedule<consumers = 2, n = 272, stages = 2, packed = true, pingPong = true>} {}
+
+// -----
+
+// expected-error@below {{stages must be 2 to 8, got 1 (W3)}}
+module attributes {s = #gqa_gpu.warpgroup_schedule<consumers = 2, n = 128, stages = 1, packed = true, pingPong = true>} {}
+
+// -----
+
 func.func @grid(%x: index, %t: memref<4xf32>) {
   // expected-error@below {{grid must have three extents, got 2 (L1)}}
   gqa_gpu.launch @k grid(%x, %x) threads 32 shared 0 ins(%t : memref<4xf32>) outs(%t : memref<4xf32>) scalars()

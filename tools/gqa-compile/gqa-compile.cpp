@@ -104,6 +104,7 @@ void buildPipeline(PassManager &manager, const Options &options, const mlir::gqa
   if (!options.gpu.empty()) {
     mlir::gqa::GpuLowerOptions gpuOptions;
     gpuOptions.targetCpu = options.targetCpu.getValue();
+    gpuOptions.gpu = options.gpu.getValue();
     gpuOptions.emulate = options.emulate.getValue();
     return mlir::gqa::buildLowerGQAGpu(manager, gpuOptions, target);
   }
