@@ -8,16 +8,15 @@
 
 // Two consumers of 64 rows; four heads that share keys are rows of one tile.
 // SCHEDULE-LABEL: func @prefill(
-// SCHEDULE: gqa.attention
-// SCHEDULE-SAME: gqa_gpu.schedule = #gqa_gpu.warpgroup_schedule<consumers = 2, n = 128, stages = 2, packed = true, pingPong = true>
+// SCHEDULE: gqa_gpu.schedule = #gqa_gpu.warpgroup_schedule<consumers = 2, n = 128, stages = 2, packed = true, pingPong = true>
 
 // The query's boxes hold the four heads of 16 positions, those of keys and values 128 keys; 64 columns each.
-// HOST-LABEL: func @gqa_run_prefill(
+// HOST-LABEL: func.func @prefill(
 // HOST: gqa_gpu.launch @prefill_attention0
 // HOST-SAME: threads 384 shared 163912
-// HOST-SAME: tensor_maps = [#gqa_gpu.tensor_map<0, dims = [4, 2, 3, 1, 0], box = [64, 4, 16, 1, 1]>,
-// HOST-SAME:                #gqa_gpu.tensor_map<1, dims = [3, 2, 1, 0], box = [64, 128, 1, 1]>,
-// HOST-SAME:                #gqa_gpu.tensor_map<2, dims = [3, 2, 1, 0], box = [64, 128, 1, 1]>]
+// HOST-SAME: tensor_maps = [#gqa_gpu.tensor_map<0, dims = [4, 2, 3, 0, 1], box = [64, 4, 16, 1, 1]>,
+// HOST-SAME: #gqa_gpu.tensor_map<1, dims = [3, 2, 0, 1], box = [64, 128, 1, 1]>,
+// HOST-SAME: #gqa_gpu.tensor_map<2, dims = [3, 2, 0, 1], box = [64, 128, 1, 1]>]
 
 // KERNEL-LABEL: func.func @prefill_attention0(
 // KERNEL-SAME: !llvm.ptr {gqa_gpu.tensor_map}
@@ -42,14 +41,14 @@
 // KERNEL: gqa_gpu.wait_products 0
 // KERNEL: gqa_gpu.pack_pairs
 // KERNEL: scf.for
-// KERNEL: arith.cmpi sle
+// KERNEL: arith.cmpi sle, %{{.*}} : i32
 // KERNEL: scf.for
 // Scores of a block and weighted values of the one before it are under way together.
 // KERNEL: %[[S:.*]] = gqa_gpu.start_product shared
 // KERNEL: %[[O:.*]] = gqa_gpu.start_product registers %{{.*}} transposed init %{{.*}} k 128 rows 0, 128
 // KERNEL: gqa_gpu.wait_products 1, %[[S]], %[[O]]
 // KERNEL: gqa_gpu.mbarrier_arrive
-// KERNEL-NOT: arith.cmpi sle
+// KERNEL-NOT: arith.cmpi sle, %{{.*}} : i32
 // KERNEL: gqa_gpu.wait_products 0
 // KERNEL: gqa_gpu.start_product registers
 // KERNEL: gqa_gpu.store_rows
@@ -57,8 +56,8 @@
 // Descriptors: the stride of eight rows (1024 bytes) and the 128-byte swizzle in the high word. Along the query and the
 // keys a step is 32 bytes, and the fifth is in the next slab of 128 rows; along the values, 16 rows of 128 bytes.
 // LANE-LABEL: func.func @prefill_attention0(
-// LANE: gqa_gpu.wgmma n 128 element bf16 a %{{.*}} high 1073741888 steps [0, 2, 4, 6, 1024, 1026, 1028, 1030]
-// LANE-SAME: b %{{.*}} high 1073741888 steps [0, 2, 4, 6, 1024, 1026, 1028, 1030]
+// LANE: gqa_gpu.wgmma n 128 element bf16 a %{{[0-9]+}} high 1073741888 steps [0, 2, 4, 6, 1024, 1026, 1028, 1030]
+// LANE-SAME: b %{{[0-9]+}} high 1073741888 steps [0, 2, 4, 6, 1024, 1026, 1028, 1030]
 // LANE: gqa_gpu.wgmma n 128 element bf16 registers
 // LANE-SAME: steps [0, 128, 256, 384, 512, 640, 768, 896] transposed init
 
@@ -90,8 +89,7 @@ func.func @prefill(%q: tensor<?x2x4x?x128xbf16>, %k: tensor<?x2x?x128xbf16>, %v:
 
 // Five heads do not fill 64 rows: each is a tile of its own.
 // SCHEDULE-LABEL: func @odd_group(
-// SCHEDULE: gqa.attention
-// SCHEDULE-SAME: gqa_gpu.schedule = #gqa_gpu.warpgroup_schedule<consumers = 3, n = 128, stages = 2, packed = false, pingPong = true>
+// SCHEDULE: gqa_gpu.schedule = #gqa_gpu.warpgroup_schedule<consumers = 3, n = 128, stages = 2, packed = false, pingPong = true>
 func.func @odd_group(%q: tensor<1x2x5x?x64xf16>, %k: tensor<1x2x?x64xf16>, %v: tensor<1x2x?x64xf16>,
                      %init: tensor<1x2x5x?x64xf16>) -> tensor<1x2x5x?x64xf16> {
   %o = gqa.attention scale 0.125 query(%q[b, hkv, g, m, dqk] : tensor<1x2x5x?x64xf16>)
