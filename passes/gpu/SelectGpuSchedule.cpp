@@ -44,15 +44,16 @@ private:
     return getHopperObstacle(op);
   }
 
-  /// Tiles as in FlashAttention-3 (hopper/tile_size.h): as many keys as registers and shared memory have room for. A
-  /// causal mask makes large blocks of keys wasteful.
+  /// Tiles as in FlashAttention-3 (hopper/tile_size.h): as many keys as registers and shared memory have room for.
+  /// Masks by position make large blocks of keys wasteful, and lengths and softcap need registers that the largest
+  /// leave none.
   static Attribute selectHopper(AttentionOp op) {
     AttentionShape shape(op);
     int64_t width = std::max(shape.dqk, shape.dv), consumers = 2, n;
     if (width <= 64)
       consumers = 3, n = 128;
     else if (width <= 128)
-      n = op.isMaskedByPosition() || width <= 96 ? 128 : 176;
+      n = op.isMaskedByPosition() || op.getKvLen() || op.getSoftcap() || width <= 96 ? 128 : 176;
     else
       n = width <= 192 ? 112 : 80;
     return gqa_gpu::WarpgroupScheduleAttr::get(op.getContext(), consumers, n, /*stages=*/2, canPackHeads(shape),
