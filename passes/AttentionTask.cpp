@@ -1,4 +1,5 @@
 #include "passes/AttentionTask.h"
+#include "passes/SequenceLength.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -17,25 +18,7 @@ AttentionTask::AttentionTask(RewriterBase &b, AttentionOp op)
   dv = getStaticExtent(maps, op.getOperands(), Dim::dv);
   for (unsigned dim = 0; dim < kNumDims; ++dim)
     extents.push_back(getExtent(b, loc, maps, op.getOperands(), static_cast<Dim>(dim)));
-  keyExtent = getKeyExtent();
-}
-
-/// Beside bounds of n itself, keys end with the pages' blocks, and there are none without pages.
-OpFoldResult AttentionTask::getKeyExtent() {
-  OpFoldResult keys = extent(Dim::n);
-  if (!op.getBlockTable())
-    return keys;
-  bool listsKeys = llvm::any_of(maps, [](AffineMap map) { return hasDim(map, Dim::n); });
-  if (listsKeys) {
-    SmallVector<AffineMap> pagedMaps = {op.getMap(*op.getBlockTableMutable().begin()), op.getKeyMap()};
-    keys = math.min(keys, getExtent(b, loc, pagedMaps, {op.getBlockTable(), op.getKey()}, Dim::n));
-  }
-  OpFoldResult pages = extent(Dim::page);
-  if (std::optional<int64_t> constant = getConstantIntValue(pages))
-    return *constant == 0 ? math.constant(0) : keys;
-  Value zero = math.value(math.constant(0));
-  Value isEmpty = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, math.value(pages), zero);
-  return arith::SelectOp::create(b, loc, isEmpty, zero, math.value(keys)).getResult();
+  keyExtent = buildKeyExtent(math, op);
 }
 
 SmallVector<OpFoldResult> AttentionTask::getCounts() {

@@ -51,7 +51,6 @@ struct AttentionTask {
   OpFoldResult keyExtent; ///< keys that there are for the longest sequence
 
 private:
-  OpFoldResult getKeyExtent();
   TileRange clampedRange(OpFoldResult offset, OpFoldResult extent, int64_t tile);
 
   SmallVector<OpFoldResult> extents;

@@ -1,8 +1,9 @@
 #ifndef GQA_PASSES_KEYBLOCKS_H
 #define GQA_PASSES_KEYBLOCKS_H
 
+#include "passes/KeyRange.h"
 #include "passes/PageLoader.h"
-#include "passes/RingRange.h"
+#include "passes/SequenceLength.h"
 
 namespace mlir::gqa {
 
@@ -17,19 +18,11 @@ public:
   SoftmaxState build(OpFoldResult begin, OpFoldResult end);
 
 private:
-  /// Blocks [low, high), of which [fullLow, fullHigh) are full; and where the keys end.
-  struct BlockRange {
-    OpFoldResult low, fullLow, fullHigh, high, end;
-  };
-  BlockRange getBlocks(OpFoldResult begin, OpFoldResult end);
-  Ring getRing(OpFoldResult lastPosition);
   bool hasEdges();
-  bool isRingByPosition() { return op.getLength() && op.isMaskedByPosition(); }
 
   void setLengths();
   void setPositions();
-  OpFoldResult loadIndex(MappedTensor perBatch);
-  OpFoldResult clampIndex(OpFoldResult index, OpFoldResult low, OpFoldResult high);
+  OpFoldResult loadIndex(MutableOperandRange range);
   Value buildPositions();
 
   MappedTensor loadQuery();
@@ -48,8 +41,7 @@ private:
   AttentionOp op;
   IndexMath &math;
   std::optional<PageLoader> pages;
-  OpFoldResult kvLen;         ///< keys of the task's sequence
-  OpFoldResult length;        ///< tokens of the task's sequence: in a ring, more than it has keys
+  SequenceLength sequence;    ///< of the task
   OpFoldResult firstPosition; ///< of the task's rows
   Value positions;            ///< of each row
 };

@@ -11,14 +11,14 @@
 
 namespace mlir::gqa {
 
-OpFoldResult Ring::getPast(IndexMath &math) const { return math.max(math.add(length, -sinks), math.constant(0)); }
+OpFoldResult Ring::getPast(const IndexMath &math) const { return math.max(math.add(length, -sinks), math.constant(0)); }
 
-OpFoldResult Ring::getCursor(IndexMath &math) const {
+OpFoldResult Ring::getCursor(const IndexMath &math) const {
   OpFoldResult past = getPast(math);
   return math.add(math.sub(past, math.roundDown(past, slots)), sinks);
 }
 
-std::pair<OpFoldResult, OpFoldResult> getFullSlots(IndexMath &math, const Ring &ring, OpFoldResult low,
+std::pair<OpFoldResult, OpFoldResult> getFullSlots(const IndexMath &math, const Ring &ring, OpFoldResult low,
                                                    OpFoldResult high) {
   OpFoldResult zero = math.constant(0), slots = math.constant(ring.slots);
   auto clamp = [&](OpFoldResult value) { return math.max(math.min(value, slots), zero); };

@@ -15,13 +15,13 @@ struct Ring {
   std::optional<int64_t> windowLeft;
 
   /// Tokens beside the sinks.
-  OpFoldResult getPast(IndexMath &math) const;
+  OpFoldResult getPast(const IndexMath &math) const;
   /// The slot that the next token overwrites: the oldest token's, once the ring is full.
-  OpFoldResult getCursor(IndexMath &math) const;
+  OpFoldResult getCursor(const IndexMath &math) const;
 };
 
 /// A range of slots in [low, high), as long as one range can be, in which every row sees every key.
-std::pair<OpFoldResult, OpFoldResult> getFullSlots(IndexMath &math, const Ring &ring, OpFoldResult low,
+std::pair<OpFoldResult, OpFoldResult> getFullSlots(const IndexMath &math, const Ring &ring, OpFoldResult low,
                                                    OpFoldResult high);
 
 } // namespace mlir::gqa

@@ -137,7 +137,7 @@ private:
       first = math.add(offset, math.floorDiv(toIndex(firstRow), shape.getTileHeads()));
       last = math.add(offset, math.floorDiv(toIndex(lastRow), shape.getTileHeads()));
     }
-    range = KeyRange::get(math, op, begin, end, kvLen, first, last, schedule.getN());
+    range = KeyRange::get(math, op, begin, end, {kvLen, kvLen}, first, last, schedule.getN());
     numFull = math.value(range.getNumFull(math));
     numBlocks = math.value(math.add(range.getNumFull(math), range.getNumEdges(math)));
   }

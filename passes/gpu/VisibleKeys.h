@@ -25,7 +25,7 @@ struct VisibleKeys {
       first = math.add(offset, math.floorDiv(toIndex(firstRow), place.shape.getTileHeads()));
       last = math.add(offset, math.floorDiv(toIndex(lastRow), place.shape.getTileHeads()));
     }
-    range = KeyRange::get(math, op, math.constant(0), keys, kvLen, first, last, size);
+    range = KeyRange::get(math, op, math.constant(0), keys, {kvLen, kvLen}, first, last, size);
     numEdges = math.value(range.getNumEdges(math));
     // Rows without keys visit one block, of which they see nothing.
     numBlocks = math.value(math.max(math.add(range.getNumFull(math), range.getNumEdges(math)), math.constant(1)));

@@ -1,0 +1,158 @@
+// How gqa-gpu-distribute moves tiles between memory and lanes.
+
+#include "passes/gpu/Distributor.h"
+
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+namespace mlir::gqa {
+
+using namespace gqa_gpu;
+
+LogicalResult Distributor::distributeSharedTile(SharedTileOp tile) {
+  Fragment fragment;
+  fragment.type = getTileType(tile.getTile());
+  fragment.address = mapping.lookup(tile.getAddress());
+  fragments[tile.getTile()] = fragment;
+  return success();
+}
+
+/// What the region of an op says of `row` (i32).
+template <typename OpTy> Distributor::RowAddress Distributor::getAddress(OpTy op, Value row) {
+  IRMapping local(mapping);
+  Block &block = op.getAddress().front();
+  local.map(block.getArgument(0), row);
+  for (Operation &inner : block.without_terminator())
+    b.clone(inner, local);
+  Operation *yield = op.getYield();
+  return {local.lookup(yield->getOperand(0)), local.lookup(yield->getOperand(1))};
+}
+
+/// All threads of the block take chunks of 16 bytes in turn.
+LogicalResult Distributor::distributeCopy(CopyRowsOp copy) {
+  constexpr int64_t kChunk = 8;
+  Location loc = copy.getLoc();
+  int64_t perRow = copy.getWidth() / kChunk, chunks = copy.getRows() * perRow, threads = copy.getThreads();
+  int64_t pitch = getSharedPitch(copy.getWidth());
+  for (int64_t first = 0; first < chunks; first += threads) {
+    OpBuilder::InsertionGuard guard(b);
+    Value index = lane.add(lane.thread, first);
+    if (first + threads > chunks) {
+      Value isInside = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, index, lane.constant(chunks));
+      b.setInsertionPoint(scf::IfOp::create(b, loc, isInside, /*withElseRegion=*/false).thenBlock()->getTerminator());
+    }
+    Value row = arith::DivUIOp::create(b, loc, index, lane.constant(perRow));
+    Value chunk = arith::RemUIOp::create(b, loc, index, lane.constant(perRow));
+    RowAddress address = getAddress(copy, row);
+    Value isValid = address.isValid;
+    if (copy.getColumns() != copy.getWidth()) {
+      Value limit = lane.constant(copy.getColumns() / kChunk);
+      Value isReal = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, chunk, limit);
+      isValid = arith::AndIOp::create(b, loc, isValid, isReal);
+    }
+    Value bytes = arith::SelectOp::create(b, loc, isValid, lane.constant(16), lane.constant(0));
+    Value column = arith::ExtUIOp::create(b, loc, b.getI64Type(), lane.mul(chunk, kChunk));
+    Value offset = arith::AddIOp::create(b, loc, address.offset, column);
+    // What is not read may lie anywhere; its address stays inside the tensor all the same.
+    Value zero = arith::ConstantIntOp::create(b, loc, 0, 64);
+    offset = arith::SelectOp::create(b, loc, isValid, offset, zero);
+    Value source = lane.getElement(mapping.lookup(copy.getSource()), copy.getElement(), offset);
+    Value to = lane.add(arith::MulIOp::create(b, loc, row, lane.constant(pitch)), lane.mul(chunk, 2 * kChunk));
+    CpAsyncOp::create(b, loc, lane.advance(mapping.lookup(copy.getDestination()), to), source, bytes);
+  }
+  return success();
+}
+
+/// Visits the rows that a lane holds, each with all of its pairs of columns.
+static void forEachRow(const Fragment &fragment, function_ref<void(FragmentElement)> body) {
+  for (int64_t rowBlock = 0; rowBlock < fragment.type.getDimSize(0) / 16; ++rowBlock)
+    for (int64_t half : {0, 1})
+      body({rowBlock, half, 0, 0});
+}
+
+Value Distributor::getColumnOffset(Value rowOffset) {
+  Value column = arith::ExtUIOp::create(b, lane.loc, b.getI64Type(), lane.column);
+  return arith::AddIOp::create(b, lane.loc, rowOffset, column);
+}
+
+LogicalResult Distributor::distributeLoad(LoadRowsOp load) {
+  FailureOr<Fragment> fragment = makeFragment(load.getTile());
+  if (failed(fragment))
+    return failure();
+  Location loc = load.getLoc();
+  Type element = fragment->type.getElementType();
+  auto pair = VectorType::get({2}, element);
+  Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(element));
+  forEachRow(*fragment, [&](FragmentElement position) {
+    Value offset = getColumnOffset(getAddress(load, lane.getRow(position)).offset);
+    for (position.columnBlock = 0; position.columnBlock < fragment->type.getDimSize(1) / 8; ++position.columnBlock) {
+      bool isReal = 8 * position.columnBlock < static_cast<int64_t>(load.getColumns());
+      Value loaded;
+      if (isReal) {
+        Value address = lane.getElement(mapping.lookup(load.getSource()), element, offset, 8 * position.columnBlock);
+        loaded = LLVM::LoadOp::create(b, loc, pair, address, /*alignment=*/element.getIntOrFloatBitWidth() / 4);
+      }
+      for (position.parity = 0; position.parity < 2; ++position.parity)
+        fragment->at(position) = isReal ? Value(vector::ExtractOp::create(b, loc, loaded, position.parity)) : zero;
+      position.parity = 0;
+    }
+  });
+  fragments[load.getTile()] = *fragment;
+  return success();
+}
+
+LogicalResult Distributor::distributeStore(StoreRowsOp store) {
+  Fragment &fragment = fragments[store.getTile()];
+  Location loc = store.getLoc();
+  Type element = fragment.type.getElementType();
+  bool isRank1 = fragment.type.getRank() == 1;
+  forEachRow(fragment, [&](FragmentElement position) {
+    OpBuilder::InsertionGuard guard(b);
+    RowAddress row = getAddress(store, lane.getRow(position));
+    Value isValid = row.isValid;
+    if (isRank1) {
+      // One of the four lanes that hold the element writes it.
+      Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, lane.column, lane.constant(0));
+      isValid = arith::AndIOp::create(b, loc, isValid, isFirst);
+    }
+    b.setInsertionPoint(scf::IfOp::create(b, loc, isValid, /*withElseRegion=*/false).thenBlock()->getTerminator());
+    Value destination = mapping.lookup(store.getDestination());
+    if (isRank1) {
+      LLVM::StoreOp::create(b, loc, fragment.at(position), lane.getElement(destination, element, row.offset));
+      return;
+    }
+    Value offset = getColumnOffset(row.offset);
+    auto pair = VectorType::get({2}, element);
+    for (position.columnBlock = 0; 8 * position.columnBlock < static_cast<int64_t>(store.getColumns());
+         ++position.columnBlock) {
+      FragmentElement second = position;
+      second.parity = 1;
+      Value values =
+          vector::FromElementsOp::create(b, loc, pair, ValueRange{fragment.at(position), fragment.at(second)});
+      LLVM::StoreOp::create(b, loc, values, lane.getElement(destination, element, offset, 8 * position.columnBlock),
+                            /*alignment=*/element.getIntOrFloatBitWidth() / 4);
+    }
+  });
+  return success();
+}
+
+Value Distributor::getWord(Value address, int64_t word) {
+  return lane.advance(mapping.lookup(address), lane.shiftLeft(lane.lane, 2), 128 * word);
+}
+
+LogicalResult Distributor::distributePut(PutTileOp put) {
+  for (auto [word, element] : llvm::enumerate(fragments[put.getTile()].elements))
+    LLVM::StoreOp::create(b, put.getLoc(), element, getWord(put.getAddress(), word));
+  return success();
+}
+
+LogicalResult Distributor::distributeGet(GetTileOp get) {
+  FailureOr<Fragment> fragment = makeFragment(get.getTile());
+  if (failed(fragment))
+    return failure();
+  for (auto [word, element] : llvm::enumerate(fragment->elements))
+    element = LLVM::LoadOp::create(b, get.getLoc(), fragment->type.getElementType(), getWord(get.getAddress(), word));
+  fragments[get.getTile()] = *fragment;
+  return success();
+}
+
+} // namespace mlir::gqa
