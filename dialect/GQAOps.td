@@ -216,21 +216,23 @@ def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
     Tiling (TilingInterface) cuts `b`, `hkv`, `g`, `m` in parallel and `n` in sequence; tiles of `n` add where they start
     to `key_start`. PartialReductionOpInterface cuts `n` into ranges whose states are computed in parallel and merged.
 
-    `dot` lets the decomposition multiply pairs of bf16 and accumulate in f32. With `acc[m, dv]` it multiplies f16 or bf16
-    as matrix units do: weights are rounded to the element type of `value`, products accumulate in f32.
+    `dot` lets the decomposition multiply pairs of bf16 and accumulate in f32. With `acc[m, dv]` it multiplies floats as
+    matrix units do: weights are rounded to the element type of `value`, products accumulate in f32. Weights for a `value`
+    of bf16 under a `query` of f16 are given in two parts, which keep more bits than f16 has, and its scales' range.
 
     The order of an operand's dimensions says how a tile lies in memory, and the decomposition follows it: `acc[dv, m]`
     gives scores `[n, m]` (query rows in the vector lanes), `acc[m, dv]` gives scores `[m, n]`.
 
     Constraints:
 
-    - C1 to C6, C8, C14, C15 as for `gqa.attention`.
+    - C1 to C6, C8, C14, C15 as for `gqa.attention`; but with `dot`, quantised keys and values may have become floats
+      before their scales.
     - C10: `causal` and `window` need `positions`; without them neither it nor `key_positions` is allowed. `sinks` needs
       `key_positions` and is not negative.
     - C11: there are three outputs, acc, max and sum, and a result of the same type for each; max and sum list the same
       dimensions in the same order.
     - C12: `dot` needs `query[m, dqk]`, `key[n, dqk]`, `value[n, dv]` and even `n` and `dqk`; with `acc[dv, m]` bf16 in
-      query, key and value, with `acc[m, dv]` f16 or bf16.
+      query, key and value, with `acc[m, dv]` floats in all of them.
 
     ```mlir
     %acc, %max, %sum = gqa.online_attention scale 1.0 causal

@@ -146,7 +146,7 @@ LogicalResult verifyPackedRow(Operation *op, StringRef name, Value tensor, Affin
 }
 
 /// C14, C15.
-template <typename OpTy> LogicalResult verifyQuantised(OpTy op) {
+template <typename OpTy> LogicalResult verifyQuantised(OpTy op, bool allowsFloats = false) {
   auto extent = [&](Dim dim) { return getStaticExtent(op.getMaps(), op.getTensors(), dim); };
   if (failed(verifyPackedRow(op, "key", op.getKey(), op.getKeyMap(), Dim::dqk2, extent(Dim::dqk))) ||
       failed(verifyPackedRow(op, "value", op.getValue(), op.getValueMap(), Dim::dv2, extent(Dim::dv))))
@@ -155,7 +155,7 @@ template <typename OpTy> LogicalResult verifyQuantised(OpTy op) {
       {"key_scale", op.getKeyScale(), "key", op.getKey()}, {"value_scale", op.getValueScale(), "value", op.getValue()}};
   for (auto [name, scale, scaledName, scaled] : pairs) {
     Type element = cast<RankedTensorType>(scaled.getType()).getElementType();
-    if (scale && !isQuantised(element))
+    if (scale && !isQuantised(element) && !allowsFloats)
       return op.emitOpError() << "'" << name << "' needs '" << scaledName
                               << "' to have elements of i8 or f8E4M3FN, got " << element << " (C15)";
   }
@@ -346,7 +346,7 @@ LogicalResult AttentionOp::verify() {
   return verifyResultTypes(*this, "C9");
 }
 
-/// C12. With acc[m, dv], products are for matrix units, and half types do.
+/// C12. With acc[m, dv], products are for matrix units, and all floats do.
 static LogicalResult verifyDot(OnlineAttentionOp op) {
   if (!op.getDot())
     return success();
@@ -365,9 +365,9 @@ static LogicalResult verifyDot(OnlineAttentionOp op) {
       return op.emitOpError() << "'dot' needs '" << name << "' to list " << printDims(getDimsMap(context, dims))
                               << ", got " << printDims(map) << " (C12)";
     Type element = cast<RankedTensorType>(tensor.getType()).getElementType();
-    if (name != "acc" && !element.isBF16() && !(isMatrix && element.isF16()))
+    if (name != "acc" && !element.isBF16() && !(isMatrix && (element.isF16() || element.isF32())))
       return op.emitOpError() << "'dot' needs '" << name << "' to have elements of "
-                              << (isMatrix ? "f16 or bf16" : "bf16") << ", got " << element << " (C12)";
+                              << (isMatrix ? "f16, bf16 or f32" : "bf16") << ", got " << element << " (C12)";
   }
   for (int64_t extent : cast<RankedTensorType>(op.getKey().getType()).getShape())
     if (ShapedType::isDynamic(extent) || extent % 2 != 0)
@@ -407,7 +407,7 @@ LogicalResult OnlineAttentionOp::verify() {
     if (failed(verifyOutputDims(*this, name, getMap(output), getQueryMap())))
       return failure();
   if (failed(verifyStaticExtents(*this, getMaps(), getTensors())) || failed(verifyScores(*this)) ||
-      failed(verifyQuantised(*this)))
+      failed(verifyQuantised(*this, /*allowsFloats=*/getDot())))
     return failure();
   // C10
   if (isMaskedByPosition() != static_cast<bool>(getPositions()))

@@ -109,16 +109,8 @@ private:
     auto unpacked = linalg::GenericOp::create(
         builder, loc, empty.getType(), rows.tensor, empty, ArrayRef{all.getMajorSubMap(2), all}, loops,
         [](OpBuilder &b, Location l, ValueRange args) {
-          // The even element is the low half: shifts bring either to the top, and back with its sign.
-          auto constant = [&](int64_t value) {
-            return arith::ConstantOp::create(b, l, b.getI32IntegerAttr(value)).getResult();
-          };
           Value half = arith::IndexCastOp::create(b, l, b.getI32Type(), linalg::IndexOp::create(b, l, 2));
-          Value byte = arith::ExtSIOp::create(b, l, b.getI32Type(), args[0]);
-          Value toTop = arith::SubIOp::create(b, l, constant(28), arith::MulIOp::create(b, l, half, constant(4)));
-          Value top = arith::ShLIOp::create(b, l, byte, toTop);
-          Value element = arith::ShRSIOp::create(b, l, top, constant(28));
-          linalg::YieldOp::create(b, l, buildToF32(b, l, element));
+          linalg::YieldOp::create(b, l, buildNibbleToF32(b, l, args[0], half));
         });
     auto type = RankedTensorType::get({shape[0], 2 * shape[1]}, builder.getF32Type());
     Value flat = tensor::CollapseShapeOp::create(builder, loc, type, unpacked.getResult(0),
@@ -229,9 +221,24 @@ private:
     return {scaled, products.map};
   }
 
-  /// `weights` rounded to the element type of the value.
-  MappedTensor buildRounded(MappedTensor weights) {
-    Type element = cast<RankedTensorType>(op.getValue().getType()).getElementType();
+  /// init + weights * value, both in the element type of the value. Weights that are f16's elsewhere are given to
+  /// values of bf16 as two of its numbers, the second being what the first leaves.
+  Value buildMatrixValues(MappedTensor weights, MappedTensor value, MappedTensor init) {
+    auto getElement = [](Value tensor) { return cast<RankedTensorType>(tensor.getType()).getElementType(); };
+    Type element = getElement(value.tensor);
+    if (element.isF32())
+      return buildContraction(builder, loc, weights, value, init);
+    MappedTensor rounded = buildRounded(weights, element);
+    Value sum = buildContraction(builder, loc, rounded, value, init);
+    if (!element.isBF16() || !getElement(op.getQuery()).isF16())
+      return sum;
+    Value rest = buildGeneric(builder, loc, rounded, weights, [](OpBuilder &b, Location l, ValueRange args) -> Value {
+      return arith::SubFOp::create(b, l, args[1], buildToF32(b, l, args[0]));
+    });
+    return buildContraction(builder, loc, buildRounded({rest, weights.map}, element), value, {sum, init.map});
+  }
+
+  MappedTensor buildRounded(MappedTensor weights, Type element) {
     ArrayRef<int64_t> shape = cast<RankedTensorType>(weights.tensor.getType()).getShape();
     Value empty = tensor::EmptyOp::create(builder, loc, shape, element);
     Value rounded = buildGeneric(builder, loc, weights, {empty, weights.map},
@@ -356,8 +363,10 @@ private:
         return buildContraction(builder, loc, {part, weights.map}, values, {current, init.map});
       });
     value = buildUnpacked(value, Dim::dv, Dim::dv2);
+    if (usesMatrixUnits())
+      return buildMatrixValues(weights, value, init);
     if (!rowsInLanes)
-      return buildContraction(builder, loc, usesMatrixUnits() ? buildRounded(weights) : weights, value, init);
+      return buildContraction(builder, loc, weights, value, init);
     return buildContraction(builder, loc, buildConverted(value, value.map, /*factor=*/1.0), weights, init);
   }
 

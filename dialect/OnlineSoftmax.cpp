@@ -50,6 +50,18 @@ Value buildToF32(OpBuilder &builder, Location loc, Value value) {
   return arith::ExtFOp::create(builder, loc, builder.getF32Type(), value);
 }
 
+Value buildNibbleToF32(OpBuilder &builder, Location loc, Value byte, Value half) {
+  auto constant = [&](int64_t value) {
+    return arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(value)).getResult();
+  };
+  // Shifts bring either half to the top, and back with its sign.
+  byte = arith::ExtSIOp::create(builder, loc, builder.getI32Type(), byte);
+  Value toTop =
+      arith::SubIOp::create(builder, loc, constant(28), arith::MulIOp::create(builder, loc, half, constant(4)));
+  Value top = arith::ShLIOp::create(builder, loc, byte, toTop);
+  return buildToF32(builder, loc, arith::ShRSIOp::create(builder, loc, top, constant(28)));
+}
+
 /// Renumbers the dimensions that `maps` use: those of the last map first and in its order, then the others.
 static SmallVector<AffineMap> renumberDims(ArrayRef<AffineMap> maps) {
   MLIRContext *context = maps.front().getContext();

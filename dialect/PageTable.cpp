@@ -14,15 +14,20 @@
 using namespace mlir;
 using namespace mlir::gqa;
 
-Value mlir::gqa::buildPageLookup(OpBuilder &builder, Location loc, Value table, Value block, Value numPages) {
+Value mlir::gqa::buildPageLookup(OpBuilder &builder, Location loc, Value numBlocks, Value block, Value numPages,
+                                 function_ref<Value(Value)> loadEntry) {
   Value zero = arith::ConstantIndexOp::create(builder, loc, 0), one = arith::ConstantIndexOp::create(builder, loc, 1);
-  Value numBlocks = tensor::DimOp::create(builder, loc, table, 0);
   Value lastBlock = arith::SubIOp::create(builder, loc, numBlocks, one);
-  Value known = arith::MinUIOp::create(builder, loc, block, lastBlock);
-  Value entry = tensor::ExtractOp::create(builder, loc, table, known);
+  Value entry = loadEntry(arith::MinUIOp::create(builder, loc, block, lastBlock));
   Value page = arith::IndexCastOp::create(builder, loc, builder.getIndexType(), entry);
   Value lastPage = arith::SubIOp::create(builder, loc, numPages, one);
   return arith::MaxSIOp::create(builder, loc, arith::MinSIOp::create(builder, loc, page, lastPage), zero);
+}
+
+Value mlir::gqa::buildPageLookup(OpBuilder &builder, Location loc, Value table, Value block, Value numPages) {
+  Value numBlocks = tensor::DimOp::create(builder, loc, table, 0);
+  return buildPageLookup(builder, loc, numBlocks, block, numPages,
+                         [&](Value known) -> Value { return tensor::ExtractOp::create(builder, loc, table, known); });
 }
 
 LogicalResult GatherPagesOp::verify() {

@@ -10,6 +10,10 @@ namespace mlir::gqa {
 /// nearest page, so whatever the table holds, nothing else is read. Neither the table nor the pages are empty.
 Value buildPageLookup(OpBuilder &builder, Location loc, Value table, Value block, Value numPages);
 
+/// The same where the table is no tensor: it has `numBlocks` entries (index), and `loadEntry` reads one of them.
+Value buildPageLookup(OpBuilder &builder, Location loc, Value numBlocks, Value block, Value numPages,
+                      function_ref<Value(Value)> loadEntry);
+
 } // namespace mlir::gqa
 
 #endif // GQA_DIALECT_PAGETABLE_H

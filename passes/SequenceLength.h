@@ -1,6 +1,7 @@
 #ifndef GQA_PASSES_SEQUENCELENGTH_H
 #define GQA_PASSES_SEQUENCELENGTH_H
 
+#include "dialect/AttentionDims.h"
 #include "dialect/GQADialect.h"
 #include "passes/IndexMath.h"
 

@@ -62,6 +62,11 @@ void CopyRowsOp::getEffects(Effects &effects) {
   effects.emplace_back(MemoryEffects::Write::get());
 }
 
+void ConvertRowsOp::getEffects(Effects &effects) {
+  effects.emplace_back(MemoryEffects::Read::get());
+  effects.emplace_back(MemoryEffects::Write::get());
+}
+
 void LoadRowsOp::getEffects(Effects &effects) { effects.emplace_back(MemoryEffects::Read::get()); }
 
 void StoreRowsOp::getEffects(Effects &effects) { effects.emplace_back(MemoryEffects::Write::get()); }
@@ -79,6 +84,9 @@ void LaunchOp::getEffects(Effects &effects) {
 LogicalResult LaunchOp::verify() {
   if (getGrid().size() != 3)
     return emitOpError() << "grid must have three extents, got " << getGrid().size() << " (L1)";
+  if (getAlignments().size() != getAlignedOperands().size())
+    return emitOpError() << "has " << getAlignments().size() << " alignments for " << getAlignedOperands().size()
+                         << " aligned operands (L2)";
   return success();
 }
 

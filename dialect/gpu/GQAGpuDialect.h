@@ -22,8 +22,16 @@ namespace mlir::gqa_gpu {
 /// Lets gqa_gpu.launch go from tensors to buffers.
 void registerBufferization(DialectRegistry &registry);
 
-/// The bytes between rows of a tile of half-precision numbers in shared memory.
-inline int64_t getSharedPitch(int64_t columns) { return 2 * columns + 16; }
+/// The bytes between rows of `columns` elements in shared memory.
+inline int64_t getSharedPitch(int64_t columns, Type element) {
+  return columns * element.getIntOrFloatBitWidth() / 8 + 16;
+}
+
+/// The bytes that one asynchronous copy takes of rows of `columns` elements: 16, or the most that divides their length.
+inline int64_t getCopyBytes(int64_t columns, Type element) {
+  int64_t bytes = columns * element.getIntOrFloatBitWidth() / 8;
+  return bytes % 16 == 0 ? 16 : bytes % 8 == 0 ? 8 : 4;
+}
 
 } // namespace mlir::gqa_gpu
 

@@ -25,8 +25,8 @@ def GQAGpu_Dialect : Dialect {
       `tma_load`, mbarriers and named barriers as instructions; tensor maps on the host's side.
     - *The host's side.* `launch` starts a kernel on tensors, then on buffers.
 
-    Global memory is `!llvm.ptr<1>`, shared memory `!llvm.ptr<3>`. Rows of tiles in shared memory lie `columns` elements
-    and 16 bytes apart, so that eight rows of 16 bytes, as `ldmatrix` reads them, fall into different banks.
+    Global memory is `!llvm.ptr<1>`, shared memory `!llvm.ptr<3>`. Rows of tiles in shared memory lie 16 bytes further
+    apart than they are long, so that eight rows of 16 bytes, as `ldmatrix` reads them, fall into different banks.
   }];
   let dependentDialects = ["LLVM::LLVMDialect"];
   let useDefaultAttributePrinterParser = 1;
@@ -126,6 +126,8 @@ def GQAGpu_Shared : LLVM_PointerInAddressSpace<3>;
 class GQAGpu_Op<string mnemonic, list<Trait> traits = []> : Op<GQAGpu_Dialect, mnemonic, traits>;
 
 def GQAGpu_Half : AnyTypeOf<[BF16, F16]>;
+def GQAGpu_TileElement : AnyTypeOf<[BF16, F16, F32]>;
+def GQAGpu_StoredElement : AnyTypeOf<[BF16, F16, F32, I8, F8E4M3FN]>;
 def GQAGpu_Pair : AnyTypeOf<[VectorOfLengthAndType<[2], [BF16]>, VectorOfLengthAndType<[2], [F16]>],
                             "a pair of half-precision numbers">;
 
@@ -152,15 +154,35 @@ class GQAGpu_RowsOp<string mnemonic, list<Trait> traits = []> : GQAGpu_Op<mnemon
 def GQAGpu_CopyRowsOp : GQAGpu_RowsOp<"copy_rows", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "the block's threads begin to copy rows from global to shared memory";
   let description = [{
-    All `threads` of the block copy `rows` rows of `columns` elements, 16 bytes at a time, asynchronously: the rows are
-    there after `cp_async_commit`, `cp_async_wait` and `barrier`. The region says where row `r` (i32) begins; rows that
-    are not valid become zeros without being read. Row addresses are multiples of 16 bytes. In shared memory a row has
-    `width` elements, of which those beyond `columns` are zeros.
+    All `threads` of the block copy `rows` rows of `columns` elements asynchronously: the rows are there after
+    `cp_async_commit`, `cp_async_wait` and `barrier`. The region says where row `r` (i32) begins; rows that are not valid
+    become zeros without being read. Rows go in chunks of 16, 8 or 4 bytes, the most that divides their length, of which
+    row addresses are multiples. In shared memory rows lie `pitch` bytes apart and have `width` elements, of which those
+    beyond `columns` are zeros.
   }];
   let arguments = (ins GQAGpu_Global:$source, GQAGpu_Shared:$destination, I64Attr:$rows, I64Attr:$columns,
-                       I64Attr:$width, I64Attr:$threads, TypeAttrOf<GQAGpu_Half>:$element);
+                       I64Attr:$width, I64Attr:$pitch, I64Attr:$threads, TypeAttrOf<GQAGpu_StoredElement>:$element);
   let assemblyFormat = [{
-    $source `to` $destination `rows` $rows `columns` $columns `width` $width `threads` $threads `element` $element $address
+    $source `to` $destination `rows` $rows `columns` $columns `width` $width `pitch` $pitch `threads` $threads `element`
+    $element $address attr-dict `:` type($source) `,` type($destination)
+  }];
+}
+
+def GQAGpu_ConvertRowsOp : GQAGpu_Op<"convert_rows", [
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>, AttrSizedOperandSegments]> {
+  let summary = "the block's threads convert rows in shared memory to a tile of another element type";
+  let description = [{
+    `rows` rows of `width` elements, `pitch` bytes apart at the source, become rows of a tile at the destination. Where
+    rows are `packed`, bytes hold two 4-bit integers, the even element in the low half. With `factors`, f32 in global
+    memory, the element of column `c` is multiplied by number `c * stride` of them.
+  }];
+  let arguments = (ins GQAGpu_Shared:$source, GQAGpu_Shared:$destination, Optional<GQAGpu_Global>:$factors,
+                       Optional<I64>:$stride, I64Attr:$rows, I64Attr:$columns, I64Attr:$width, I64Attr:$pitch,
+                       I64Attr:$threads, TypeAttrOf<GQAGpu_StoredElement>:$from, UnitAttr:$packed,
+                       TypeAttrOf<GQAGpu_TileElement>:$to);
+  let assemblyFormat = [{
+    $source `to` $destination (`factors` $factors^ `:` type($factors) `stride` $stride)? `rows` $rows `columns` $columns
+    `width` $width `pitch` $pitch `threads` $threads `from` (`packed` $packed^)? $from `to` $to
     attr-dict `:` type($source) `,` type($destination)
   }];
 }
@@ -188,7 +210,7 @@ def GQAGpu_StoreRowsOp : GQAGpu_RowsOp<"store_rows", [DeclareOpInterfaceMethods<
 def GQAGpu_SharedTileOp : GQAGpu_Op<"shared_tile", [MemoryEffects<[MemRead]>]> {
   let summary = "a tile that lies in shared memory, as an operand of a contraction";
   let arguments = (ins GQAGpu_Shared:$address);
-  let results = (outs 2DTensorOf<[BF16, F16]>:$tile);
+  let results = (outs 2DTensorOf<[BF16, F16, F32]>:$tile);
   let assemblyFormat = "$address attr-dict `:` type($address) `->` type($tile)";
 }
 
@@ -233,9 +255,12 @@ def GQAGpu_BarrierOp : GQAGpu_Op<"barrier"> {
 }
 
 def GQAGpu_CpAsyncOp : GQAGpu_Op<"cp_async"> {
-  let summary = "begins to copy 16 bytes to shared memory: `bytes` of them (0 or 16) from global memory, else zeros";
-  let arguments = (ins GQAGpu_Shared:$destination, GQAGpu_Global:$source, I32:$bytes);
-  let assemblyFormat = "$source `to` $destination `bytes` $bytes attr-dict `:` type($source) `,` type($destination)";
+  let summary = "begins to copy `size` bytes to shared memory: `bytes` of them (0 or all) from global memory, else zeros";
+  let arguments = (ins GQAGpu_Shared:$destination, GQAGpu_Global:$source, I32:$bytes,
+                       I32Attr:$size);
+  let assemblyFormat = [{
+    $source `to` $destination `bytes` $bytes `of` $size attr-dict `:` type($source) `,` type($destination)
+  }];
 }
 
 def GQAGpu_CpAsyncCommitOp : GQAGpu_Op<"cp_async_commit"> {
@@ -278,6 +303,22 @@ def GQAGpu_MmaOp : GQAGpu_Op<"mma", [Pure]> {
   }];
 }
 
+def GQAGpu_MmaTF32Op : GQAGpu_Op<"mma_tf32", [Pure]> {
+  let summary = "the warp multiplies a 16x8 by an 8x8 matrix and adds, in f32 (mma.m16n8k8)";
+  let description = [{
+    Of the factors, the upper 19 bits count. With `q = lane / 4` and `t = lane mod 4`, a lane holds of
+
+    - `a` [16, 8]: (q, t), (q+8, t), (q, t+4), (q+8, t+4);
+    - `b` [8, 8]: (t, q), (t+4, q);
+    - `init` and the result [16, 8]: (q, 2t), (q, 2t+1), (q+8, 2t), (q+8, 2t+1).
+  }];
+  let arguments = (ins F32:$a0, F32:$a1, F32:$a2, F32:$a3, F32:$b0, F32:$b1, F32:$c0, F32:$c1, F32:$c2, F32:$c3);
+  let results = (outs F32:$r0, F32:$r1, F32:$r2, F32:$r3);
+  let assemblyFormat = [{
+    `a` `(` $a0 `,` $a1 `,` $a2 `,` $a3 `)` `b` `(` $b0 `,` $b1 `)` `init` `(` $c0 `,` $c1 `,` $c2 `,` $c3 `)` attr-dict
+  }];
+}
+
 def GQAGpu_ShuffleXorOp : GQAGpu_Op<"shuffle_xor"> {
   let summary = "the value of the lane whose number differs by `mask`";
   let arguments = (ins F32:$value, I32Attr:$mask);
@@ -295,16 +336,18 @@ def GQAGpu_LaunchOp : GQAGpu_Op<"launch", [AttrSizedOperandSegments, Destination
   let description = [{
     `grid` blocks of `threads` threads run `kernel`. Its parameters are, for every tensor of `ins` and then of `outs`,
     the address of its first element (`!llvm.ptr<1>`) and the stride of each dimension in elements (i64), then the
-    scalars, then the address of a tensor map for each of `tensor_maps`. Of the tensors numbered in `aligned_operands`,
-    all rows must begin at multiples of 16 bytes, which the entry checks.
+    scalars, then the address of a tensor map for each of `tensor_maps`. Rows of the tensors numbered in
+    `aligned_operands` must begin at multiples of what `alignments` says of each, in bytes, which the entry checks.
 
     Constraints:
 
     - L1: `grid` has three extents.
+    - L2: `alignments` are as many as `aligned_operands`.
   }];
   let arguments = (ins Variadic<AnyShaped>:$inputs, Variadic<AnyShaped>:$outputs, Variadic<I32>:$scalars,
                        Variadic<Index>:$grid, FlatSymbolRefAttr:$kernel, I64Attr:$threads, I64Attr:$shared_bytes,
                        DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$aligned_operands,
+                       DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$alignments,
                        DefaultValuedAttr<TypedArrayAttrBase<GQAGpu_TensorMapAttr, "tensor maps">, "{}">:$tensor_maps);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{

@@ -2,6 +2,7 @@
 #define GQA_PASSES_GPU_ATTENTIONGRID_H
 
 #include "passes/gpu/KernelOperands.h"
+#include "passes/gpu/OperandTile.h"
 
 namespace mlir::gqa {
 
@@ -9,7 +10,7 @@ namespace mlir::gqa {
 /// heads fastest, so that one tile serves all heads of a group, and any number of positions.
 struct AttentionShape {
   explicit AttentionShape(AttentionOp op, bool mayPack = true)
-      : op(op), maps(op.getMaps()), operands(op.getOperands()) {
+      : op(op), maps(op.getMaps()), operands(op.getOperands()), tiles(op) {
     group = getExtent(Dim::g);
     heads = getExtent(Dim::hkv);
     // With a key per query head there is nothing to share: each head is a tile of its own.
@@ -23,14 +24,20 @@ struct AttentionShape {
   int64_t getTileHeads() const { return isGroupInTile ? group : 1; }
   int64_t getHeadTiles() const { return isGroupInTile ? heads : heads * group; }
   /// Head dimensions as tiles have them.
-  int64_t getPaddedDqk() const { return llvm::alignTo(dqk, 16); }
-  int64_t getPaddedDv() const { return llvm::alignTo(dv, 16); }
+  int64_t getPaddedDqk() const { return tiles.query.width; }
+  int64_t getPaddedDv() const { return tiles.value.width; }
 
   AttentionOp op;
   SmallVector<AffineMap> maps;
   SmallVector<Value> operands;
+  OperandTiles tiles;
   int64_t group, heads, dqk, dv;
   bool isGroupInTile;
+};
+
+/// Where a key is stored: its number or, where keys are in pages, its page and slot; i32 or index.
+struct KeyIndices {
+  Value n, page, slot;
 };
 
 /// Which part of the attention a block and its warps work on. Blocks are numbered (row tile * splits + split, head
@@ -53,7 +60,7 @@ struct AttentionPlace {
   }
 
   /// The indices of `row` (i32) in a tensor with `map`; dimensions that are not of rows are absent.
-  SmallVector<Value> getIndices(OpBuilder &nested, AffineMap map, Value row, Value key = {}) const {
+  SmallVector<Value> getIndices(OpBuilder &nested, AffineMap map, Value row, const KeyIndices &key = {}) const {
     SmallVector<Value> indices;
     for (Dim dim : getDims(map))
       indices.push_back(getIndex(nested, dim, row, key));
@@ -61,7 +68,7 @@ struct AttentionPlace {
   }
 
 private:
-  Value getIndex(OpBuilder &nested, Dim dim, Value row, Value key) const {
+  Value getIndex(OpBuilder &nested, Dim dim, Value row, const KeyIndices &key) const {
     auto constant = [&](int64_t value) { return arith::ConstantIntOp::create(nested, loc, value, 32); };
     int64_t tileHeads = shape.getTileHeads();
     switch (dim) {
@@ -78,7 +85,11 @@ private:
     case Dim::m:
       return row ? Value(arith::DivUIOp::create(nested, loc, row, constant(tileHeads))) : Value();
     case Dim::n:
-      return key;
+      return key.n;
+    case Dim::page:
+      return key.page;
+    case Dim::slot:
+      return key.slot;
     default:
       return {};
     }

@@ -6,12 +6,10 @@
 
 namespace mlir::gqa {
 
-/// Scalar parameters of both kernels, in order: query positions, keys, splits.
-enum class KernelScalar : unsigned { m, n, splits };
-constexpr unsigned kNumKernelScalars = 3;
-
-/// Bytes of dynamic shared memory that the attention kernel needs.
-int64_t getSharedBytes(const AttentionShape &shape, gqa_gpu::ScheduleAttr schedule);
+/// Scalar parameters of both kernels, in order: query positions, keys, splits; blocks of a sequence, pages, and slots
+/// of a page, each 1 where keys are not in pages.
+enum class KernelScalar : unsigned { m, n, splits, blocks, pages, slots };
+constexpr unsigned kNumKernelScalars = 6;
 
 /// Fills the kernel that computes attention, or with a split schedule one partial result per range of keys. The
 /// operands are those of the op without its outputs, then its outputs, or acc [b, heads, splits, rows, dv], max and sum

@@ -1,7 +1,9 @@
+#include "passes/SequenceLength.h"
 #include "passes/gpu/AttentionKernel.h"
 #include "passes/gpu/EmitDevice.h"
 #include "passes/gpu/GpuPasses.h"
 #include "passes/gpu/HopperKernel.h"
+#include "passes/gpu/SharedLayout.h"
 
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -12,38 +14,41 @@ namespace mlir::gqa {
 
 namespace {
 
+LogicalResult verifyHopper(AttentionOp op, const AttentionShape &shape, gqa_gpu::WarpgroupScheduleAttr schedule) {
+  if (std::string obstacle = getHopperObstacle(op); !obstacle.empty())
+    return op.emitOpError() << "cannot have a schedule of warpgroups: " << obstacle;
+  if (schedule.getPacked() && !canPackHeads(shape))
+    return op.emitOpError() << "cannot have its heads packed: 64 rows are not whole groups of " << shape.group
+                            << " heads that share keys";
+  return success();
+}
+
 /// What kernels can do of all that gqa.attention may say.
 LogicalResult verifySupported(AttentionOp op) {
   AttentionShape shape(op);
-  Type element = cast<RankedTensorType>(op.getQuery().getType()).getElementType();
   std::pair<StringRef, OpOperand *> matrices[] = {{"query", &op.getQueryMutable()},
                                                   {"key", &op.getKeyMutable()},
                                                   {"value", &op.getValueMutable()},
                                                   {"output", &op.getOutputsMutable()[0]}};
   for (auto [name, operand] : matrices) {
     AffineMap map = op.getMap(*operand);
-    Type type = cast<RankedTensorType>(operand->get().getType()).getElementType();
-    if (Dim inner = getDims(map).back(); inner != Dim::dqk && inner != Dim::dv)
+    if (!llvm::is_contained({Dim::dqk, Dim::dv, Dim::dqk2, Dim::dv2}, getDims(map).back()))
       return op.emitOpError() << "on a GPU the head dimension of '" << name << "' must be its last, got "
                               << printDims(map);
-    if (name != "output" && (type != element || !(type.isF16() || type.isBF16())))
-      return op.emitOpError() << "on a GPU query, key and value must all be f16 or all bf16, got " << name << " of "
-                              << type << " and query of " << element;
   }
   for (auto [name, extent] : {std::pair<StringRef, int64_t>{"dqk", shape.dqk}, {"dv", shape.dv}})
     if (extent % 8 != 0)
       return op.emitOpError() << "on a GPU " << name << " must be a multiple of 8, got " << extent;
-  if (op.getBlockTable() || op.getKeyScale() || op.getValueScale() || op.getLength())
-    return op.emitOpError() << "on a GPU keys and values cannot be paged, quantised or in a ring yet";
   Attribute schedule = op->getAttr(gqa_gpu::ScheduleAttr::kName);
   if (!isa_and_nonnull<gqa_gpu::ScheduleAttr, gqa_gpu::WarpgroupScheduleAttr>(schedule))
     return op.emitOpError() << "has no " << gqa_gpu::ScheduleAttr::kName << "; run gqa-gpu-select-schedule first";
-  auto hopper = dyn_cast<gqa_gpu::WarpgroupScheduleAttr>(schedule);
-  if (std::string obstacle = hopper ? getHopperObstacle(op) : ""; !obstacle.empty())
-    return op.emitOpError() << "cannot have a schedule of warpgroups: " << obstacle;
-  if (hopper && hopper.getPacked() && !canPackHeads(shape))
-    return op.emitOpError() << "cannot have its heads packed: 64 rows are not whole groups of " << shape.group
-                            << " heads that share keys";
+  if (auto hopper = dyn_cast<gqa_gpu::WarpgroupScheduleAttr>(schedule))
+    return verifyHopper(op, shape, hopper);
+  const OperandTile &query = shape.tiles.query;
+  bool isQueryShared = cast<gqa_gpu::ScheduleAttr>(schedule).getSharedQuery();
+  if (!isQueryShared && (query.isConverted() || query.element.isF32()))
+    return op.emitOpError() << "whose query of " << query.stored << " is multiplied as " << query.element << " needs a "
+                            << gqa_gpu::ScheduleAttr::kName << " with sharedQuery = true";
   return success();
 }
 
@@ -64,7 +69,8 @@ struct LaunchBuilder {
                                                 cast<RankedTensorType>(output.getType()).getElementType()));
     positions = extent(Dim::m);
     rows = math.mul(positions, shape.getTileHeads());
-    splits = schedule && schedule.getSplit() ? math.ceilDiv(extent(Dim::n), schedule.getSplit()) : math.constant(1);
+    keys = buildKeyExtent(math, op);
+    splits = schedule && schedule.getSplit() ? math.ceilDiv(keys, schedule.getSplit()) : math.constant(1);
   }
 
   SmallVector<Value> build() {
@@ -89,7 +95,7 @@ private:
     buildMergeKernel(b, shape, operands);
     int64_t columnTiles = shape.getPaddedDv() / getMergeColumns(shape);
     return launch(operands, partials, outputs, math.mul(math.ceilDiv(rows, 16), columnTiles), 32, 0,
-                  {static_cast<int64_t>(partials.size())});
+                  {static_cast<int64_t>(partials.size())}, {16});
   }
 
   SmallVector<Value> launchAttention(ValueRange outputs) {
@@ -98,8 +104,10 @@ private:
     OpFoldResult tiles = math.ceilDiv(rows, schedule.getRows());
     Value x = arith::MulIOp::create(b, loc, math.value(tiles), math.value(splits));
     // query, key, value, and what is written
-    return launch(operands, inputs, outputs, x, schedule.getThreads(), getSharedBytes(shape, schedule),
-                  {0, 1, 2, static_cast<int64_t>(inputs.size())});
+    const auto &[query, key, value] = shape.tiles;
+    return launch(operands, inputs, outputs, x, schedule.getThreads(), SharedLayout(shape, schedule).total,
+                  {0, 1, 2, static_cast<int64_t>(inputs.size())},
+                  {query.getAlignment(), key.getAlignment(), value.getAlignment(), 16});
   }
 
   SmallVector<Value> launchHopper() {
@@ -107,12 +115,13 @@ private:
     KernelOperands operands(b, device, name, inputs, outputs, kNumKernelScalars, maps.size());
     buildHopperKernel(b, shape, hopper, operands);
     return launch(operands, inputs, outputs, math.ceilDiv(rows, hopper.getRows()), hopper.getThreads(),
-                  HopperLayout(shape, hopper).total, {0, 1, 2, static_cast<int64_t>(inputs.size())}, maps);
+                  HopperLayout(shape, hopper).total, {0, 1, 2, static_cast<int64_t>(inputs.size())}, {16, 16, 16, 16},
+                  maps);
   }
 
   SmallVector<Value> launch(KernelOperands &operands, ValueRange inputs, ValueRange outputs, OpFoldResult x,
                             int64_t threads, int64_t sharedBytes, ArrayRef<int64_t> alignedOperands,
-                            ArrayRef<Attribute> maps = {}) {
+                            ArrayRef<int64_t> alignments, ArrayRef<Attribute> maps = {}) {
     if (Attribute reason = op->getAttr(kFallbackAttr))
       operands.kernel->setAttr(kFallbackAttr, reason);
     operands.kernel->setAttr("gqa_gpu.threads", b.getI64IntegerAttr(threads));
@@ -120,10 +129,10 @@ private:
     SmallVector<Value> grid = {math.value(x), math.value(math.constant(shape.getHeadTiles())),
                                math.value(extent(Dim::b))};
     SmallVector<Value> scalars;
-    for (OpFoldResult scalar : {positions, extent(Dim::n), splits})
+    for (OpFoldResult scalar : {positions, keys, splits, extent(Dim::block), extent(Dim::page), extent(Dim::slot)})
       scalars.push_back(arith::IndexCastOp::create(b, loc, b.getI32Type(), math.value(scalar)));
     return gqa_gpu::LaunchOp::create(b, loc, outputs.getTypes(), inputs, outputs, scalars, grid,
-                                     operands.kernel.getName(), threads, sharedBytes, alignedOperands,
+                                     operands.kernel.getName(), threads, sharedBytes, alignedOperands, alignments,
                                      b.getArrayAttr(maps))
         .getResults();
   }
@@ -140,7 +149,7 @@ private:
   std::string name;
   gqa_gpu::ScheduleAttr schedule;
   SmallVector<Value> inputs, outputs;
-  OpFoldResult positions, rows, splits;
+  OpFoldResult positions, rows, keys, splits;
 };
 
 struct BuildKernels : impl::BuildKernelsBase<BuildKernels> {

@@ -52,7 +52,9 @@ private:
     Value column = lane.bitAnd(lane.shiftRight(lane.lane, 3), 1);
     return lane.add(lane.mul(row, getPitch(type)), lane.mul(column, 16));
   }
-  static int64_t getPitch(RankedTensorType type) { return gqa_gpu::getSharedPitch(type.getDimSize(1)); }
+  static int64_t getPitch(RankedTensorType type) {
+    return gqa_gpu::getSharedPitch(type.getDimSize(1), type.getElementType());
+  }
 
   std::array<Value, 4> load(const Fragment &tile, Value laneOffset, int64_t row, int64_t column, bool isTransposed) {
     Value address = lane.advance(tile.address, laneOffset, row * getPitch(tile.type) + 2 * column);

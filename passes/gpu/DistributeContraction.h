@@ -9,6 +9,9 @@ namespace mlir::gqa {
 /// `isTransposed`; `a` is in registers or in shared memory. Emits ldmatrix and mma.
 Fragment buildContraction(const Lane &lane, Fragment a, const Fragment &b, Fragment init, bool isTransposed);
 
+/// The same where all elements are f32.
+Fragment buildTF32Contraction(const Lane &lane, Fragment a, const Fragment &b, Fragment init, bool isTransposed);
+
 } // namespace mlir::gqa
 
 #endif // GQA_PASSES_GPU_DISTRIBUTECONTRACTION_H

@@ -45,6 +45,7 @@ LogicalResult Distributor::distribute(Operation *op) {
         return success();
       })
       .Case<CopyRowsOp>([&](auto copy) { return distributeCopy(copy); })
+      .Case<ConvertRowsOp>([&](auto conversion) { return distributeConversion(conversion); })
       .Case<LoadRowsOp>([&](auto load) { return distributeLoad(load); })
       .Case<StoreRowsOp>([&](auto store) { return distributeStore(store); })
       .Case<PutTileOp>([&](auto put) { return distributePut(put); })

@@ -10,12 +10,33 @@ namespace mlir::gqa {
 
 using namespace gqa_gpu;
 
+/// Whether `map` lists the second loop of two alone.
+static bool isColumnMap(AffineMap map) {
+  return map.getNumDims() == 2 && map.getNumResults() == 1 && map.getResult(0) == getAffineDimExpr(1, map.getContext());
+}
+
+/// Whether a tile of rank 1 has an element per column of the tiles that it is used with, not per row.
+static bool isOfColumns(Value tile) {
+  return getTileType(tile).getRank() == 1 && llvm::any_of(tile.getUses(), [](OpOperand &use) {
+           auto generic = dyn_cast<linalg::GenericOp>(use.getOwner());
+           return generic && isColumnMap(generic.getMatchingIndexingMap(&use));
+         });
+}
+
+/// Whether the map's results are the first loops in their order.
+static bool isLeading(AffineMap map) {
+  for (auto [position, result] : llvm::enumerate(map.getResults()))
+    if (result != getAffineDimExpr(position, map.getContext()))
+      return false;
+  return true;
+}
+
 /// Registers a tile; fails if the layout cannot hold it.
 FailureOr<Fragment> Distributor::makeFragment(Value tile) {
   RankedTensorType type = getTileType(tile);
   if (!Fragment::canHold(type))
     return emitError(tile.getLoc()) << "a warp cannot hold a tile of type " << type;
-  return Fragment(type);
+  return Fragment(type, isOfColumns(tile));
 }
 
 LogicalResult Distributor::distributeEmpty(tensor::EmptyOp empty) {
@@ -70,6 +91,8 @@ LogicalResult Distributor::distributeGenerate(tensor::GenerateOp generate) {
   for (const FragmentElement &position : fragment->getPositions()) {
     IRMapping local(mapping);
     SmallVector<Value> indices = {lane.toIndex(lane.getRow(position)), lane.toIndex(lane.getColumn(position))};
+    if (fragment->isOfColumns)
+      indices = {indices[1]};
     for (auto [argument, index] : llvm::zip(body.getArguments(), indices))
       local.map(argument, index);
     for (Operation &op : body.without_terminator())
@@ -78,14 +101,6 @@ LogicalResult Distributor::distributeGenerate(tensor::GenerateOp generate) {
   }
   fragments[generate] = *fragment;
   return success();
-}
-
-/// Whether the map's results are the first loops in their order.
-static bool isLeading(AffineMap map) {
-  for (auto [position, result] : llvm::enumerate(map.getResults()))
-    if (result != getAffineDimExpr(position, map.getContext()))
-      return false;
-  return true;
 }
 
 LogicalResult Distributor::distributeGeneric(linalg::GenericOp generic) {
@@ -105,7 +120,7 @@ LogicalResult Distributor::distributeElementwise(linalg::GenericOp generic) {
   if (failed(result))
     return failure();
   for (auto [map, operand] : llvm::zip_equal(generic.getIndexingMapsArray(), generic->getOperands()))
-    if (!isLeading(map) || fragments[operand].address)
+    if (!(fragments[operand].isOfColumns ? isColumnMap(map) : isLeading(map)) || fragments[operand].address)
       return generic.emitOpError() << "operands must be in registers and have the leading dimensions of the result";
   Block *body = generic.getBody();
   for (const FragmentElement &position : result->getPositions()) {
@@ -183,12 +198,13 @@ LogicalResult Distributor::distributeContraction(linalg::GenericOp generic) {
   if (!matrix.address || init.address)
     return generic.emitOpError() << "the second operand of a product must be in shared memory, the result in registers";
   Type element = a.type.getElementType();
-  if (!(element.isBF16() || element.isF16()) || matrix.type.getElementType() != element)
-    return generic.emitOpError() << "products need f16 or bf16, got " << a.type << " and " << matrix.type;
+  if (!(element.isBF16() || element.isF16() || element.isF32()) || matrix.type.getElementType() != element)
+    return generic.emitOpError() << "products need two of f16, bf16 or f32, got " << a.type << " and " << matrix.type;
   if (a.type.getDimSize(1) % 16 != 0 || init.type.getDimSize(0) % 16 != 0 || init.type.getDimSize(1) % 16 != 0)
     return generic.emitOpError() << "extents of a product must be multiples of 16, got " << a.type << " and "
                                  << init.type;
-  fragments[generic.getResult(0)] = buildContraction(lane, a, matrix, init, isTransposed);
+  auto build = element.isF32() ? buildTF32Contraction : buildContraction;
+  fragments[generic.getResult(0)] = build(lane, a, matrix, init, isTransposed);
   return success();
 }
 

@@ -27,12 +27,7 @@ template <typename OpTy> Distributor::RowAddress Distributor::getAddress(OpTy op
   return {local.lookup(yield->getOperand(0)), local.lookup(yield->getOperand(1))};
 }
 
-/// All threads of the block take chunks of 16 bytes in turn.
-LogicalResult Distributor::distributeCopy(CopyRowsOp copy) {
-  constexpr int64_t kChunk = 8;
-  Location loc = copy.getLoc();
-  int64_t perRow = copy.getWidth() / kChunk, chunks = copy.getRows() * perRow, threads = copy.getThreads();
-  int64_t pitch = getSharedPitch(copy.getWidth());
+void Distributor::forEachChunk(Location loc, int64_t chunks, int64_t threads, function_ref<void(Value)> body) {
   for (int64_t first = 0; first < chunks; first += threads) {
     OpBuilder::InsertionGuard guard(b);
     Value index = lane.add(lane.thread, first);
@@ -40,25 +35,38 @@ LogicalResult Distributor::distributeCopy(CopyRowsOp copy) {
       Value isInside = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, index, lane.constant(chunks));
       b.setInsertionPoint(scf::IfOp::create(b, loc, isInside, /*withElseRegion=*/false).thenBlock()->getTerminator());
     }
+    body(index);
+  }
+}
+
+LogicalResult Distributor::distributeCopy(CopyRowsOp copy) {
+  Location loc = copy.getLoc();
+  Type element = copy.getElement();
+  int64_t bytes = getCopyBytes(copy.getColumns(), element);
+  int64_t elements = bytes * 8 / element.getIntOrFloatBitWidth();
+  int64_t perRow = copy.getWidth() / elements;
+  // LLVM knows no type of 8-bit floats.
+  Type unit = isa<FloatType>(element) && element.getIntOrFloatBitWidth() == 8 ? b.getI8Type() : element;
+  forEachChunk(loc, copy.getRows() * perRow, copy.getThreads(), [&](Value index) {
     Value row = arith::DivUIOp::create(b, loc, index, lane.constant(perRow));
     Value chunk = arith::RemUIOp::create(b, loc, index, lane.constant(perRow));
     RowAddress address = getAddress(copy, row);
     Value isValid = address.isValid;
     if (copy.getColumns() != copy.getWidth()) {
-      Value limit = lane.constant(copy.getColumns() / kChunk);
+      Value limit = lane.constant(copy.getColumns() / elements);
       Value isReal = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, chunk, limit);
       isValid = arith::AndIOp::create(b, loc, isValid, isReal);
     }
-    Value bytes = arith::SelectOp::create(b, loc, isValid, lane.constant(16), lane.constant(0));
-    Value column = arith::ExtUIOp::create(b, loc, b.getI64Type(), lane.mul(chunk, kChunk));
+    Value read = arith::SelectOp::create(b, loc, isValid, lane.constant(bytes), lane.constant(0));
+    Value column = arith::ExtUIOp::create(b, loc, b.getI64Type(), lane.mul(chunk, elements));
     Value offset = arith::AddIOp::create(b, loc, address.offset, column);
     // What is not read may lie anywhere; its address stays inside the tensor all the same.
     Value zero = arith::ConstantIntOp::create(b, loc, 0, 64);
     offset = arith::SelectOp::create(b, loc, isValid, offset, zero);
-    Value source = lane.getElement(mapping.lookup(copy.getSource()), copy.getElement(), offset);
-    Value to = lane.add(arith::MulIOp::create(b, loc, row, lane.constant(pitch)), lane.mul(chunk, 2 * kChunk));
-    CpAsyncOp::create(b, loc, lane.advance(mapping.lookup(copy.getDestination()), to), source, bytes);
-  }
+    Value source = lane.getElement(mapping.lookup(copy.getSource()), unit, offset);
+    Value to = lane.add(lane.mul(row, copy.getPitch()), lane.mul(chunk, bytes));
+    CpAsyncOp::create(b, loc, lane.advance(mapping.lookup(copy.getDestination()), to), source, read, bytes);
+  });
   return success();
 }
 

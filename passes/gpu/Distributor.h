@@ -55,10 +55,15 @@ private:
   Value getWord(Value address, int64_t word);
   LogicalResult distributeSharedTile(gqa_gpu::SharedTileOp tile);
   LogicalResult distributeCopy(gqa_gpu::CopyRowsOp copy);
+  /// The block's threads take `chunks` numbers (i32) in turn.
+  void forEachChunk(Location loc, int64_t chunks, int64_t threads, function_ref<void(Value)> body);
   LogicalResult distributeLoad(gqa_gpu::LoadRowsOp load);
   LogicalResult distributeStore(gqa_gpu::StoreRowsOp store);
   LogicalResult distributePut(gqa_gpu::PutTileOp put);
   LogicalResult distributeGet(gqa_gpu::GetTileOp get);
+
+  // DistributeConversion.cpp
+  LogicalResult distributeConversion(gqa_gpu::ConvertRowsOp op);
 
   OpBuilder &b;
   Lane lane;

@@ -170,7 +170,7 @@ private:
   void copyBox(OpOperand &operand, int64_t slab, Value row, Value key, Value destination, Value barrier) {
     AffineMap map = op.getMap(operand);
     SmallVector<Dim> dims = getDims(map);
-    SmallVector<Value> indices = block.place.getIndices(b, map, row, key), coordinates;
+    SmallVector<Value> indices = block.place.getIndices(b, map, row, {key, {}, {}}), coordinates;
     for (Dim dim : getMapDims(block.shape, map)) {
       Value coordinate = indices[llvm::find(dims, dim) - dims.begin()];
       if (dim == dims.back())

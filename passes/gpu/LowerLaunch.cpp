@@ -8,6 +8,8 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
+#include "llvm/ADT/StringExtras.h"
+
 namespace mlir::gqa {
 #define GEN_PASS_DEF_LOWERLAUNCH
 #include "passes/gpu/GpuPasses.h.inc"
@@ -15,9 +17,6 @@ namespace mlir::gqa {
 namespace {
 
 using gqa_gpu::LaunchOp;
-
-/// Rows that kernels copy 16 bytes at a time begin at multiples of this.
-constexpr int64_t kAlignment = 16;
 
 /// Builds the launches of one entry.
 struct LaunchLowering {
@@ -66,7 +65,7 @@ private:
     b.setInsertionPointToStart(branch.thenBlock());
     scf::YieldOp::create(b, loc, buildCall(launch, parameters));
     b.setInsertionPointToStart(branch.elseBlock());
-    Value text = buildText("query, key, value and output must begin at multiples of 16 bytes, and so must their rows");
+    Value text = buildText(describeAlignments(launch));
     callHost(b, loc, entry.getArgument(0), HostField::reportError, /*result=*/{}, text);
     scf::YieldOp::create(b, loc, i32(static_cast<int32_t>(EntryStatus::invalidArgument)));
     return branch.getResult(0);
@@ -91,26 +90,38 @@ private:
 
   static int64_t getBytes(MemRefType type) { return llvm::divideCeil(type.getElementTypeBitWidth(), 8); }
 
-  /// Whether addresses and strides of the operands that need it are multiples of 16 bytes; null if none needs it.
+  static std::string describeAlignments(LaunchOp launch) {
+    std::string text = "query, key, value and output must begin at multiples of ";
+    ArrayRef<int64_t> alignments = launch.getAlignments();
+    if (llvm::all_equal(alignments))
+      text += std::to_string(alignments[0]);
+    else
+      text += llvm::join(llvm::map_range(alignments, [](int64_t bytes) { return std::to_string(bytes); }), ", ");
+    return text + " bytes, and so must their rows";
+  }
+
+  /// Whether addresses and strides of the operands that need it are multiples of so many bytes; null if none needs it.
   Value checkAlignment(LaunchOp launch) {
     Value bits;
-    auto require = [&](Value value) { bits = bits ? Value(arith::OrIOp::create(b, loc, bits, value)) : value; };
+    auto require = [&](Value value, int64_t alignment) {
+      value = arith::AndIOp::create(b, loc, value, arith::ConstantIndexOp::create(b, loc, alignment - 1));
+      bits = bits ? Value(arith::OrIOp::create(b, loc, bits, value)) : value;
+    };
     SmallVector<Value> tensors(launch.getInputs());
     llvm::append_range(tensors, launch.getOutputs());
-    for (int64_t number : launch.getAlignedOperands()) {
+    for (auto [number, alignment] : llvm::zip_equal(launch.getAlignedOperands(), launch.getAlignments())) {
       auto type = cast<MemRefType>(tensors[number].getType());
       auto metadata = memref::ExtractStridedMetadataOp::create(b, loc, tensors[number]);
       Value elementBytes = arith::ConstantIndexOp::create(b, loc, getBytes(type));
-      require(memref::ExtractAlignedPointerAsIndexOp::create(b, loc, tensors[number]));
-      require(arith::MulIOp::create(b, loc, metadata.getOffset(), elementBytes));
+      require(memref::ExtractAlignedPointerAsIndexOp::create(b, loc, tensors[number]), alignment);
+      require(arith::MulIOp::create(b, loc, metadata.getOffset(), elementBytes), alignment);
       for (auto [stride, extent] : llvm::zip(metadata.getStrides().drop_back(), type.getShape()))
         if (extent != 1)
-          require(arith::MulIOp::create(b, loc, stride, elementBytes));
+          require(arith::MulIOp::create(b, loc, stride, elementBytes), alignment);
     }
     if (!bits)
       return {};
-    Value rest = arith::AndIOp::create(b, loc, bits, arith::ConstantIndexOp::create(b, loc, kAlignment - 1));
-    return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, rest, arith::ConstantIndexOp::create(b, loc, 0));
+    return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, bits, arith::ConstantIndexOp::create(b, loc, 0));
   }
 
   /// Encodes the tensor maps and starts the kernel, unless something fails on the way.

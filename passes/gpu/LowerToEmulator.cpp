@@ -57,8 +57,10 @@ private:
         .Case<BlockIdOp>([&](auto id) { return call("block_id", i32, constant(id.getAxis())); })
         .Case<SharedMemoryOp>([&](auto memory) { return call("shared_memory", memory.getType(), {}); })
         .Case<BarrierOp>([&](auto) { return call("barrier", {}, {}); })
-        .Case<CpAsyncOp>(
-            [&](auto copy) { return call("cp_async", {}, {copy.getDestination(), copy.getSource(), copy.getBytes()}); })
+        .Case<CpAsyncOp>([&](auto copy) {
+          return call("cp_async", {},
+                      {copy.getDestination(), copy.getSource(), copy.getBytes(), constant(copy.getSize())});
+        })
         .Case<CpAsyncCommitOp>([&](auto) { return call("cp_async_commit", {}, {}); })
         .Case<CpAsyncWaitOp>([&](auto wait) { return call("cp_async_wait", {}, constant(wait.getPending())); })
         .Case<ShuffleXorOp>(
@@ -105,6 +107,11 @@ private:
             LLVM::StoreOp::create(b, loc, operand, getWord(words, i));
           bool isBF16 = cast<VectorType>(mma.getA0().getType()).getElementType().isBF16();
           call("mma", {}, {words, constant(isBF16)});
+          return loadWords(mma->getResultTypes(), 6, words);
+        })
+        .Case<MmaTF32Op>([&](auto mma) {
+          storeAll(mma->getOperands(), words);
+          call("mma_tf32", {}, {words});
           return loadWords(mma->getResultTypes(), 6, words);
         });
   }

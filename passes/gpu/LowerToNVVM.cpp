@@ -1,3 +1,4 @@
+#include "passes/ExpandF8.h"
 #include "passes/gpu/GpuPasses.h"
 #include "passes/gpu/HopperToNVVM.h"
 
@@ -58,8 +59,9 @@ Value lowerBarrier(PatternRewriter &b, BarrierOp op) {
 }
 
 Value lowerCpAsync(PatternRewriter &b, CpAsyncOp op) {
-  NVVM::CpAsyncOp::create(b, op.getLoc(), op.getDestination(), op.getSource(), 16, NVVM::LoadCacheModifierKind::CG,
-                          op.getBytes());
+  // Past L1, where the instruction can: nothing is read twice.
+  auto cache = op.getSize() == 16 ? NVVM::LoadCacheModifierKind::CG : NVVM::LoadCacheModifierKind::CA;
+  NVVM::CpAsyncOp::create(b, op.getLoc(), op.getDestination(), op.getSource(), op.getSize(), cache, op.getBytes());
   return {};
 }
 
@@ -118,6 +120,30 @@ struct LowerMma : OpRewritePattern<MmaOp> {
     Value product = NVVM::MmaOp::create(
         b, loc, type, convert({op.getA0(), op.getA1(), op.getA2(), op.getA3()}), convert({op.getB0(), op.getB1()}),
         ValueRange{op.getC0(), op.getC1(), op.getC2(), op.getC3()}, ArrayRef<int64_t>{16, 8, 16}, std::nullopt,
+        std::nullopt, std::array{ptx, ptx}, std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
+    SmallVector<Value> values;
+    for (int64_t i = 0; i < 4; ++i)
+      values.push_back(LLVM::ExtractValueOp::create(b, loc, product, ArrayRef<int64_t>(i)));
+    b.replaceOp(op, values);
+    return success();
+  }
+};
+
+struct LowerMmaTF32 : OpRewritePattern<MmaTF32Op> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(MmaTF32Op op, PatternRewriter &b) const override {
+    Location loc = op.getLoc();
+    // Factors are words for the intrinsic.
+    auto convert = [&](ValueRange values) {
+      return llvm::map_to_vector(
+          values, [&](Value value) -> Value { return LLVM::BitcastOp::create(b, loc, b.getI32Type(), value); });
+    };
+    Type f32 = b.getF32Type();
+    auto type = LLVM::LLVMStructType::getLiteral(b.getContext(), {f32, f32, f32, f32});
+    auto ptx = NVVM::MMATypes::tf32;
+    Value product = NVVM::MmaOp::create(
+        b, loc, type, convert({op.getA0(), op.getA1(), op.getA2(), op.getA3()}), convert({op.getB0(), op.getB1()}),
+        ValueRange{op.getC0(), op.getC1(), op.getC2(), op.getC3()}, ArrayRef<int64_t>{16, 8, 8}, std::nullopt,
         std::nullopt, std::array{ptx, ptx}, std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
     SmallVector<Value> values;
     for (int64_t i = 0; i < 4; ++i)
@@ -197,7 +223,8 @@ struct LowerToNVVM : impl::LowerToNVVMBase<LowerToNVVM> {
     add(lowerExp2);
     add(lowerLog2);
     add(lowerTanh);
-    patterns.add<LowerLdMatrix, LowerMma, RoundPairs>(context);
+    patterns.add<LowerLdMatrix, LowerMma, LowerMmaTF32, RoundPairs>(context);
+    populateExpandF8(patterns);
     populateHopperToNVVM(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();

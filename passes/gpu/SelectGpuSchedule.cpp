@@ -1,12 +1,15 @@
 #include "passes/gpu/EmitDevice.h"
 #include "passes/gpu/GpuPasses.h"
 #include "passes/gpu/HopperKernel.h"
+#include "passes/gpu/SharedLayout.h"
 
 namespace mlir::gqa {
 #define GEN_PASS_DEF_SELECTGPUSCHEDULE
 #include "passes/gpu/GpuPasses.h.inc"
 
 namespace {
+
+using Schedule = gqa_gpu::ScheduleAttr;
 
 /// Keys in one partial result when few rows attend to many keys. A constant, so that results are the same bits whatever
 /// the batch and the chip.
@@ -15,7 +18,7 @@ constexpr int64_t kKeysPerSplit = 512;
 /// Shared memory that every chip since sm_80 gives a block (GpuTarget).
 constexpr int64_t kBlockBytes = 99 * 1024;
 
-/// Shared memory for the ring of stages, so that two blocks fit a multiprocessor of 164 KiB.
+/// Shared memory of a block when there are few rows, so that two fit a multiprocessor of 164 KiB.
 constexpr int64_t kRingBytes = 80 * 1024;
 
 /// Warps that share the keys of a block when there are few rows.
@@ -26,13 +29,13 @@ struct SelectGpuSchedule : impl::SelectGpuScheduleBase<SelectGpuSchedule> {
 
   void runOnOperation() override {
     getOperation().walk([&](AttentionOp op) {
-      if (op->hasAttr(gqa_gpu::ScheduleAttr::kName))
+      if (op->hasAttr(Schedule::kName))
         return;
       std::string obstacle = gpu == "sm_90a" ? getObstacle(op) : "";
       if (!obstacle.empty())
         op->setAttr(kFallbackAttr, StringAttr::get(&getContext(), obstacle));
       bool isHopper = gpu == "sm_90a" && obstacle.empty();
-      op->setAttr(gqa_gpu::ScheduleAttr::kName, isHopper ? Attribute(selectHopper(op)) : select(op));
+      op->setAttr(Schedule::kName, isHopper ? Attribute(selectHopper(op)) : select(op));
     });
   }
 
@@ -60,46 +63,74 @@ private:
                                                /*pingPong=*/width <= 128);
   }
 
+  static int64_t getRows(const AttentionShape &shape) { return shape.getExtent(Dim::m) * shape.getTileHeads(); }
+
   /// Whether there are so few rows that the keys are shared among warps.
   static bool isShort(const AttentionShape &shape) {
-    int64_t positions = shape.getExtent(Dim::m);
-    return !ShapedType::isDynamic(positions) && positions * shape.getTileHeads() <= 16 * kShortWarps;
+    return !ShapedType::isDynamic(shape.getExtent(Dim::m)) && getRows(shape) <= 16 * kShortWarps;
   }
 
-  static gqa_gpu::ScheduleAttr select(AttentionOp op) {
+  static Schedule select(AttentionOp op) {
     AttentionShape shape(op);
-    int64_t width = std::max(shape.getPaddedDqk(), shape.getPaddedDv());
-    int64_t positions = shape.getExtent(Dim::m), keys = shape.getExtent(Dim::n);
-    if (isShort(shape))
-      return selectShort(shape, positions * shape.getTileHeads(), keys);
-    // Registers bound the tile: a lane holds width / 4 accumulators per 16 rows, and as much of the query.
-    int64_t rowWarps = width > 128 ? 4 : 8;
-    bool isQueryShared = shape.getPaddedDqk() + shape.getPaddedDv() > 320;
-    int64_t queryBytes = isQueryShared ? 16 * rowWarps * gqa_gpu::getSharedPitch(shape.getPaddedDqk()) : 0;
-    int64_t n = (kBlockBytes - queryBytes) / (2 * getBytesPerKey(shape)) / 16 * 16;
-    return gqa_gpu::ScheduleAttr::get(op.getContext(), /*warpRows=*/16, rowWarps, /*keyWarps=*/1,
-                                      std::min<int64_t>(n, 64), /*stages=*/2, /*split=*/0, isQueryShared);
+    return isShort(shape) ? selectShort(shape, getRows(shape)) : selectLong(shape);
   }
 
-  static int64_t getBytesPerKey(const AttentionShape &shape) {
-    return gqa_gpu::getSharedPitch(shape.getPaddedDqk()) + gqa_gpu::getSharedPitch(shape.getPaddedDv());
+  static Schedule get(const AttentionShape &shape, int64_t rowWarps, int64_t keyWarps, int64_t n, int64_t stages,
+                      int64_t split) {
+    // Registers bound the query: a lane holds as much of it per row as of the accumulators, and addresses of pages and
+    // conversions take more of them. What is converted itself must pass through shared memory anyway, and what TF32
+    // splits in two would take twice the registers.
+    const auto &[query, key, value] = shape.tiles;
+    AttentionOp op = shape.op;
+    bool hasPlainKeys = !op.getBlockTable() && !key.isConverted() && !value.isConverted();
+    int64_t widest = hasPlainKeys ? 320 : 256;
+    bool isShared = shape.getPaddedDqk() + shape.getPaddedDv() > widest || query.isConverted() || query.element.isF32();
+    return Schedule::get(op->getContext(), /*warpRows=*/16, rowWarps, keyWarps, n, stages, split, isShared);
+  }
+
+  static bool fits(const AttentionShape &shape, Schedule schedule, int64_t bytes) {
+    return SharedLayout(shape, schedule).total <= bytes;
+  }
+
+  static Schedule selectLong(const AttentionShape &shape) {
+    int64_t width = std::max(shape.getPaddedDqk(), shape.getPaddedDv());
+    int64_t rowWarps = width > 128 ? 4 : 8;
+    if (shape.tiles.query.element.isF32())
+      rowWarps /= 2; // rows are twice as long in shared memory
+    int64_t n = 64;
+    auto schedule = [&] { return get(shape, rowWarps, /*keyWarps=*/1, n, /*stages=*/2, /*split=*/0); };
+    while (n > 16 && !fits(shape, schedule(), kBlockBytes))
+      n -= 16;
+    return schedule();
   }
 
   /// Decoding reads keys and values once: the more of them are on their way, the better.
-  static gqa_gpu::ScheduleAttr selectShort(AttentionShape &shape, int64_t rows, int64_t keys) {
+  static Schedule selectShort(const AttentionShape &shape, int64_t rows) {
     int64_t rowWarps = llvm::PowerOf2Ceil(llvm::divideCeil(std::max<int64_t>(rows, 1), 16));
-    // Where rows are long, 16 keys for each of four warps would be too much for a stage.
-    int64_t bytesPerKey = getBytesPerKey(shape);
-    int64_t keyWarps = kShortWarps / rowWarps;
-    while (keyWarps > 1 && 2 * 16 * keyWarps * bytesPerKey > kRingBytes)
-      keyWarps /= 2;
-    int64_t n = 16 * keyWarps;
-    while (2 * (2 * n * bytesPerKey) <= kRingBytes && n < 64)
-      n *= 2;
-    int64_t stages = std::clamp<int64_t>(kRingBytes / (n * bytesPerKey), 2, 4);
+    int64_t keys = shape.getExtent(Dim::n);
     int64_t split = !ShapedType::isDynamic(keys) && keys <= kKeysPerSplit ? 0 : kKeysPerSplit;
-    return gqa_gpu::ScheduleAttr::get(shape.op->getContext(), /*warpRows=*/16, rowWarps, keyWarps, n, stages, split,
-                                      /*sharedQuery=*/false);
+    int64_t keyWarps = kShortWarps / rowWarps, n = 16 * keyWarps, stages = 2;
+    auto schedule = [&] { return get(shape, rowWarps, keyWarps, n, stages, split); };
+    while (rowWarps > 1 && !fits(shape, schedule(), kBlockBytes)) // more blocks instead
+      rowWarps /= 2;
+    // Where rows are long, 16 keys for each of four warps would be too much for a stage.
+    while (keyWarps > 1 && !fits(shape, schedule(), kRingBytes)) {
+      keyWarps /= 2;
+      n = 16 * keyWarps;
+    }
+    auto grow = [&](int64_t &what, int64_t next, int64_t limit) {
+      int64_t current = what;
+      what = next;
+      bool isFit = next <= limit && fits(shape, schedule(), kRingBytes);
+      if (!isFit)
+        what = current;
+      return isFit;
+    };
+    while (grow(n, 2 * n, 64)) {
+    }
+    while (grow(stages, stages + 1, 4)) {
+    }
+    return schedule();
   }
 };
 

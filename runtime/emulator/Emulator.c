@@ -36,16 +36,19 @@ void gqa_emulate_barrier(gqa_emulated_thread *thread) {
   ++block->generation;
 }
 
-static void check_shared(gqa_emulated_thread *thread, const void *address) {
+/* `size` bytes, at a multiple of them. */
+static void check_shared(gqa_emulated_thread *thread, const void *address, int32_t size) {
   uintptr_t offset = (uintptr_t)address - (uintptr_t)thread->block->shared;
-  if (offset % 16 != 0 || thread->block->shared_bytes < 16 || offset > (uintptr_t)thread->block->shared_bytes - 16)
-    gqa_emulator_fail(thread, "an address is outside of shared memory, or no multiple of 16");
+  if (offset % (uintptr_t)size != 0 || thread->block->shared_bytes < size ||
+      offset > (uintptr_t)(thread->block->shared_bytes - size))
+    gqa_emulator_fail(thread, "an address is outside of shared memory, or no multiple of what is moved");
 }
 
-void gqa_emulate_cp_async(gqa_emulated_thread *thread, void *destination, const void *source, int32_t bytes) {
-  check_shared(thread, destination);
-  if (bytes != 0 && (uintptr_t)source % 16 != 0)
-    gqa_emulator_fail(thread, "the source of an asynchronous copy is no multiple of 16");
+void gqa_emulate_cp_async(gqa_emulated_thread *thread, void *destination, const void *source, int32_t bytes,
+                          int32_t size) {
+  check_shared(thread, destination, size);
+  if (bytes != 0 && (uintptr_t)source % (uintptr_t)size != 0)
+    gqa_emulator_fail(thread, "the source of an asynchronous copy is no multiple of its size");
   if (thread->num_copies == thread->max_copies) {
     int64_t size = thread->max_copies ? 2 * thread->max_copies : 64;
     Copy *copies = realloc(thread->copies, (size_t)size * sizeof *copies);
@@ -57,10 +60,11 @@ void gqa_emulate_cp_async(gqa_emulated_thread *thread, void *destination, const 
   Copy *copy = &thread->copies[thread->num_copies++];
   copy->destination = destination;
   copy->group = thread->committed;
+  copy->size = (size_t)size;
   memset(copy->bytes, 0, sizeof copy->bytes);
   if (bytes != 0)
     memcpy(copy->bytes, source, (size_t)bytes);
-  memset(destination, 0xff, sizeof copy->bytes);
+  memset(destination, 0xff, copy->size);
 }
 
 void gqa_emulate_cp_async_commit(gqa_emulated_thread *thread) { ++thread->committed; }
@@ -70,7 +74,7 @@ void gqa_emulate_cp_async_wait(gqa_emulated_thread *thread, int32_t pending) {
   for (int64_t i = 0; i < thread->num_copies; ++i) {
     Copy *copy = &thread->copies[i];
     if (copy->group < thread->committed - pending)
-      memcpy(copy->destination, copy->bytes, sizeof copy->bytes);
+      memcpy(copy->destination, copy->bytes, copy->size);
     else
       thread->copies[kept++] = *copy;
   }
@@ -123,6 +127,40 @@ static void execute_mma(gqa_emulated_thread *lanes, int is_bf16) {
     memcpy(&lanes[lane].slot.words[6], results[lane], sizeof results[lane]);
 }
 
+/* The upper 19 bits. */
+static double to_tf32(uint32_t word) {
+  float value;
+  word &= 0xffffe000;
+  memcpy(&value, &word, sizeof value);
+  return value;
+}
+
+/* a [16, 8] times b [8, 8]. */
+static void execute_mma_tf32(gqa_emulated_thread *lanes) {
+  double a[16][8], b[8][8];
+  float results[kWarp][4];
+  for (int lane = 0; lane < kWarp; ++lane) {
+    int row = lane / 4, column = lane % 4;
+    const uint32_t *words = lanes[lane].slot.words;
+    for (int part = 0; part < 4; ++part)
+      a[row + 8 * (part % 2)][column + 4 * (part / 2)] = to_tf32(words[part]);
+    for (int part = 0; part < 2; ++part)
+      b[column + 4 * part][row] = to_tf32(words[4 + part]);
+  }
+  for (int lane = 0; lane < kWarp; ++lane)
+    for (int i = 0; i < 4; ++i) {
+      int row = lane / 4 + 8 * (i / 2), column = 2 * (lane % 4) + i % 2;
+      float init;
+      memcpy(&init, &lanes[lane].slot.words[6 + i], sizeof init);
+      double sum = init;
+      for (int k = 0; k < 8; ++k)
+        sum += a[row][k] * b[k][column];
+      results[lane][i] = (float)sum;
+    }
+  for (int lane = 0; lane < kWarp; ++lane)
+    memcpy(&lanes[lane].slot.words[6], results[lane], sizeof results[lane]);
+}
+
 static void execute_ldmatrix(gqa_emulated_thread *lanes, int is_transposed) {
   for (int lane = 0; lane < kWarp; ++lane)
     for (int matrix = 0; matrix < 4; ++matrix) {
@@ -150,6 +188,9 @@ static void execute(Warp *warp) {
   case kMmaF16:
   case kMmaBF16:
     execute_mma(lanes, warp->instruction == kMmaBF16);
+    break;
+  case kMmaTF32:
+    execute_mma_tf32(lanes);
     break;
   case kNone:
     break;
@@ -179,7 +220,7 @@ float gqa_emulate_shuffle_xor(gqa_emulated_thread *thread, float value, int32_t 
 }
 
 void gqa_emulate_ldmatrix(gqa_emulated_thread *thread, const void *address, int32_t transpose, uint32_t result[4]) {
-  check_shared(thread, address);
+  check_shared(thread, address, 16);
   thread->slot.address = address;
   join(thread, transpose ? kLdMatrixTransposed : kLdMatrix);
   memcpy(result, thread->loaded, sizeof thread->loaded);
@@ -188,6 +229,12 @@ void gqa_emulate_ldmatrix(gqa_emulated_thread *thread, const void *address, int3
 void gqa_emulate_mma(gqa_emulated_thread *thread, uint32_t operands[10], int32_t is_bf16) {
   memcpy(thread->slot.words, operands, sizeof thread->slot.words);
   join(thread, is_bf16 ? kMmaBF16 : kMmaF16);
+  memcpy(operands + 6, thread->slot.words + 6, 4 * sizeof *operands);
+}
+
+void gqa_emulate_mma_tf32(gqa_emulated_thread *thread, uint32_t operands[10]) {
+  memcpy(thread->slot.words, operands, sizeof thread->slot.words);
+  join(thread, kMmaTF32);
   memcpy(operands + 6, thread->slot.words + 6, 4 * sizeof *operands);
 }
 

@@ -27,15 +27,19 @@ int32_t gqa_emulate_block_id(gqa_emulated_thread *thread, int32_t axis);
 void *gqa_emulate_shared_memory(gqa_emulated_thread *thread);
 /* Waits for all threads of the block. */
 void gqa_emulate_barrier(gqa_emulated_thread *thread);
-/* cp.async of 16 bytes, of which `bytes` (0 or 16) are read and the others are zero, its groups and its waits. */
-void gqa_emulate_cp_async(gqa_emulated_thread *thread, void *destination, const void *source, int32_t bytes);
+/* cp.async of `size` (4, 8 or 16) bytes, of which `bytes` (0 or all) are read and the others are zero, its groups and
+ * its waits. */
+void gqa_emulate_cp_async(gqa_emulated_thread *thread, void *destination, const void *source, int32_t bytes,
+                          int32_t size);
 void gqa_emulate_cp_async_commit(gqa_emulated_thread *thread);
 void gqa_emulate_cp_async_wait(gqa_emulated_thread *thread, int32_t pending);
-/* Instructions of a warp, as gqa_gpu.shuffle_xor, gqa_gpu.ldmatrix and gqa_gpu.mma define them. */
+/* Instructions of a warp, as gqa_gpu.shuffle_xor, ldmatrix, mma and mma_tf32 define them. */
 float gqa_emulate_shuffle_xor(gqa_emulated_thread *thread, float value, int32_t mask);
 void gqa_emulate_ldmatrix(gqa_emulated_thread *thread, const void *address, int32_t transpose, uint32_t result[4]);
 /* operands: a0..a3, b0, b1 as pairs of halves, then c0..c3 as f32, which are overwritten. */
 void gqa_emulate_mma(gqa_emulated_thread *thread, uint32_t operands[10], int32_t is_bf16);
+/* operands: a0..a3, b0, b1, c0..c3 as f32. */
+void gqa_emulate_mma_tf32(gqa_emulated_thread *thread, uint32_t operands[10]);
 
 /* Hopper (sm_90a), as gqa_gpu defines it. */
 

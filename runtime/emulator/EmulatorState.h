@@ -4,6 +4,8 @@
 
 #include "runtime/emulator/Emulator.h"
 
+#include <stddef.h>
+
 enum {
   kWarp = 32,
   kWarpgroup = 128,
@@ -18,11 +20,12 @@ enum {
 typedef struct {
   unsigned char *destination;
   unsigned char bytes[16];
+  size_t size;
   int64_t group;
 } Copy;
 
 /* An instruction that a warp executes together. */
-typedef enum { kNone, kShuffle, kLdMatrix, kLdMatrixTransposed, kMmaF16, kMmaBF16 } Instruction;
+typedef enum { kNone, kShuffle, kLdMatrix, kLdMatrixTransposed, kMmaF16, kMmaBF16, kMmaTF32 } Instruction;
 
 typedef struct {
   Instruction instruction;

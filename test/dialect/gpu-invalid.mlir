@@ -45,3 +45,12 @@ func.func @grid(%x: index, %t: memref<4xf32>) {
   gqa_gpu.launch @k grid(%x, %x) threads 32 shared 0 ins(%t : memref<4xf32>) outs(%t : memref<4xf32>) scalars()
   return
 }
+
+// -----
+
+func.func @alignments(%x: index, %t: memref<4xf32>) {
+  // expected-error@below {{has 1 alignments for 2 aligned operands (L2)}}
+  gqa_gpu.launch @k grid(%x, %x, %x) threads 32 shared 0 ins(%t : memref<4xf32>) outs(%t : memref<4xf32>) scalars()
+      {aligned_operands = array<i64: 0, 1>, alignments = array<i64: 16>}
+  return
+}

@@ -112,7 +112,9 @@ class Judge {
 public:
   Judge(const FuzzCase &fuzzCase, const std::vector<GuardedTensor> &results)
       : problem(fuzzCase.problem), inputs(fuzzCase.getInputs()), results(results),
-        rule(problem.value.type, problem.output.type) {}
+        rule(fuzzCase.weightType.value_or(problem.value.type), problem.output.type) {
+    problem.value.type = fuzzCase.weightType.value_or(problem.value.type);
+  }
 
   std::string judge(Random &random) {
     int64_t rowProducts = problem.getExtent(Dim::n) * (problem.getExtent(Dim::dqk) + problem.getExtent(Dim::dv));
@@ -173,7 +175,7 @@ private:
     }
   }
 
-  const AttentionProblem &problem;
+  AttentionProblem problem; // with the type of weights as that of values, which are read as `inputs` says
   AttentionInputs inputs;
   const std::vector<GuardedTensor> &results;
   ErrorRule rule;
@@ -274,7 +276,7 @@ std::string checkCase(FuzzCase &fuzzCase, const Kernel &kernel, bool canChangeBa
 
 std::string compareKernels(FuzzCase &fuzzCase, const Kernel &left, const Kernel &right, Random &random) {
   auto run = [&](const Kernel &kernel) {
-    std::vector<GuardedTensor> results = makeResults(fuzzCase.problem, random);
+    std::vector<GuardedTensor> results = makeResults(fuzzCase.problem, random, fuzzCase.paddingStep);
     std::vector<DLTensor> views = getDLTensors(results);
     kernel(getDLTensors(fuzzCase.arguments), views, /*numThreads=*/2);
     return results;

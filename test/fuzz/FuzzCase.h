@@ -14,6 +14,7 @@ struct FuzzCase {
   AttentionProblem problem;
   std::vector<GuardedTensor> arguments;
   int64_t paddingStep = 1;
+  std::optional<ElementType> weightType; ///< to which weights may be rounded, if not the values' own
 
   AttentionInputs getInputs() const;
 };

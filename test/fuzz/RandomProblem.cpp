@@ -276,15 +276,20 @@ FuzzFunction restrictToGpu(FuzzFunction function) {
   AttentionProblem &problem = function.problem;
   for (Dim dim : {Dim::dqk, Dim::dv})
     at(problem.extents, dim) = std::min<int64_t>((problem.getExtent(dim) + 7) / 8 * 8, 256);
-  ElementType type = problem.query.type == ElementType::f16 ? ElementType::f16 : ElementType::bf16;
   for (Operand *operand : {&problem.query, &problem.key, &problem.value, &problem.output}) {
-    if (operand != &problem.output)
-      operand->type = type;
     auto inner = std::find_if(operand->dims.begin(), operand->dims.end(),
                               [](Dim dim) { return dim == Dim::dqk || dim == Dim::dv; });
     std::rotate(inner, inner + 1, operand->dims.end());
   }
   return function;
+}
+
+ElementType getWeightType(const AttentionProblem &problem, const CacheLayout &layout, bool isOnGpu) {
+  ElementType query = problem.query.type;
+  auto isExact = [&](CacheType type, const Operand &operand) { return isQuantised(type) || operand.type == query; };
+  bool isHalf =
+      query != ElementType::f32 && isExact(layout.keyType, problem.key) && isExact(layout.valueType, problem.value);
+  return isOnGpu && isHalf && isQuantised(layout.valueType) ? query : problem.value.type;
 }
 
 AttentionProblem makeRandomCall(const FuzzFunction &function, Random &random) {

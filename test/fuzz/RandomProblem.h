@@ -25,8 +25,12 @@ struct CachedFuzzFunction {
 };
 CachedFuzzFunction makeRandomCachedFunction(Random &random);
 
-/// The nearest function that kernels on a GPU can compute: one half type, head dims last and multiples of 8.
+/// The nearest function that kernels on a GPU can compute: head dims last and multiples of 8.
 FuzzFunction restrictToGpu(FuzzFunction function);
+
+/// The element type to which weights may be rounded: the values' own, or, where a GPU multiplies quantised ones as the
+/// query's half type, that.
+ElementType getWeightType(const AttentionProblem &problem, const CacheLayout &layout, bool isOnGpu);
 
 /// The problem of one call.
 AttentionProblem makeRandomCall(const FuzzFunction &function, Random &random);

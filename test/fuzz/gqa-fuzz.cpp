@@ -213,10 +213,12 @@ private:
   }
 
   /// A cache that holds the keys and values exactly gives the bits of dense tensors, whatever its pages are.
-  static std::string checkCached(const NumberedFunction &function, const AttentionProblem &problem, FuzzCase &fuzzCase,
-                                 Artifact &artifact, bool canChangeBatch, Random &random) {
+  std::string checkCached(const NumberedFunction &function, const AttentionProblem &problem, FuzzCase &fuzzCase,
+                          Artifact &artifact, bool canChangeBatch, Random &random) const {
+    bool isOnGpu = !options.emulatedGpu.empty();
     const CacheLayout &layout = *function.layout;
     roundToCache(fuzzCase, layout);
+    fuzzCase.weightType = getWeightType(problem, layout, isOnGpu);
     Kernel dense = artifact.getKernel(function.getName());
     Kernel cached = makeCachedKernel(problem, layout, artifact.getKernel(function.getCachedName()), random);
     std::string error = checkCase(fuzzCase, cached, canChangeBatch, random);
@@ -226,9 +228,12 @@ private:
   }
 
   std::string getModeOptions() const {
+    std::string text = options.unfused ? " --unfused" : "";
+    if (options.cached)
+      text += " --cached";
     if (!options.emulatedGpu.empty())
-      return " --emulate-gpu " + options.emulatedGpu;
-    return options.unfused ? " --unfused" : options.cached ? " --cached" : "";
+      text += " --emulate-gpu " + options.emulatedGpu;
+    return text;
   }
 
   void fail(const NumberedFunction &function, int64_t number, const AttentionProblem &problem,

@@ -1,5 +1,5 @@
 """Writes functions with the heads of published models at every head dim that they have: prefill and decoding, masks,
-softcap and windows, in bf16 and f16."""
+softcap and windows, in bf16, f16 and f32; and on a KV cache of pages, in every type that it stores."""
 
 HEAD_DIMS = {64: 64, 96: 96, 128: 128, 192: 128, 256: 256}  # of query and key: of value
 KINDS = {
@@ -31,7 +31,45 @@ def write(name, dqk, dv, positions, clauses, element):
     )
 
 
+STORED = {"bf16": "bf16", "i8": "i8", "f8": "f8E4M3FN", "i4": "i8"}
+
+
+def write_cached(name, dqk, dv, positions, clauses, stored):
+    """Pages of 16 tokens, with a scale per token where elements are quantised."""
+    query, output = f"tensor<?x8x4x{positions}x{dqk}xbf16>", f"tensor<?x8x4x{positions}x{dv}xbf16>"
+    units, suffix = (2, "2") if stored == "i4" else (1, "")
+    key = f"tensor<?x8x16x{dqk // units}x{STORED[stored]}>"
+    value = f"tensor<?x8x16x{dv // units}x{STORED[stored]}>"
+    scale, table, lengths = "tensor<?x8x16xf32>", "tensor<?x?xi32>", "tensor<?xi32>"
+    arguments, scales = "", ""
+    if stored != "bf16":
+        arguments = f", %ks: {scale}, %vs: {scale}"
+        scales = f"key_scale(%ks[page, hkv, slot] : {scale}) value_scale(%vs[page, hkv, slot] : {scale})"
+    sizes = "%b, %m" if positions == "?" else "%b"
+    print(
+        f"""func.func @{name}(%q: {query}, %k: {key}, %v: {value}, %t: {table}, %length: {lengths}{arguments})
+    -> {output} {{
+  %c0 = arith.constant 0 : index
+  %c3 = arith.constant 3 : index
+  %b = tensor.dim %q, %c0 : {query}
+  %m = tensor.dim %q, %c3 : {query}
+  %empty = tensor.empty({sizes}) : {output}
+  %o = gqa.attention scale 0.1 {clauses} query(%q[b, hkv, g, m, dqk] : {query})
+      key(%k[page, hkv, slot, dqk{suffix}] : {key}) value(%v[page, hkv, slot, dv{suffix}] : {value})
+      kv_len(%length[b] : {lengths}) block_table(%t[b, block] : {table}) {scales}
+      outs(%empty[b, hkv, g, m, dv] : {output})
+  return %o : {output}
+}}"""
+    )
+
+
 for dqk, dv in HEAD_DIMS.items():
     for kind, (positions, clauses) in KINDS.items():
         write(f"{kind}_{dqk}", dqk, dv, positions, clauses, "bf16")
     write(f"prefill_{dqk}_f16", dqk, dv, *KINDS["prefill"], "f16")
+for stored in STORED:
+    write_cached(f"prefill_128_pages_{stored}", 128, 128, *KINDS["prefill"], stored)
+    write_cached(f"decode_128_pages_{stored}", 128, 128, *KINDS["decode"], stored)
+write_cached("prefill_192_pages_i8", 192, 128, *KINDS["prefill"], "i8")
+write("prefill_128_f32", 128, 128, *KINDS["prefill"], "f32")
+write("decode_128_f32", 128, 128, *KINDS["decode"], "f32")
