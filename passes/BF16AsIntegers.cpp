@@ -10,7 +10,7 @@ namespace mlir::gqa {
 namespace {
 
 llvm::Type *getIntegerType(llvm::Type *type) {
-  return llvm::VectorType::getInteger(llvm::cast<llvm::VectorType>(type));
+  return type->getWithNewType(llvm::Type::getInt16Ty(type->getContext()));
 }
 
 void replace(llvm::Instruction &instruction, llvm::Value *value) {
@@ -79,6 +79,16 @@ void mergeIntegers(llvm::PHINode &phi) {
   phi.eraseFromParent();
 }
 
+/// Integers that became bf16 only to become integers again stay integers, in other blocks, too.
+void foldBitCasts(llvm::Function &function) {
+  for (llvm::Instruction &instruction : llvm::make_early_inc_range(llvm::instructions(function))) {
+    auto *toIntegers = llvm::dyn_cast<llvm::BitCastInst>(&instruction);
+    auto *fromIntegers = toIntegers ? llvm::dyn_cast<llvm::BitCastInst>(toIntegers->getOperand(0)) : nullptr;
+    if (fromIntegers && fromIntegers->getSrcTy() == toIntegers->getDestTy())
+      replace(*toIntegers, fromIntegers->getOperand(0));
+  }
+}
+
 /// Moves what `instruction` moves as integers, if `isMoved` says so of the type.
 void moveAsIntegers(llvm::Instruction &instruction, llvm::function_ref<bool(llvm::Type *)> isMoved) {
   if (auto *load = llvm::dyn_cast<llvm::LoadInst>(&instruction)) {
@@ -109,13 +119,16 @@ void moveAsIntegers(llvm::Instruction &instruction, llvm::function_ref<bool(llvm
 
 void moveBF16AsIntegers(llvm::Module &module, bool hasBF16) {
   auto isMoved = [&](llvm::Type *type) {
+    if (!type->getScalarType()->isBFloatTy())
+      return false;
     auto *vector = llvm::dyn_cast<llvm::FixedVectorType>(type);
-    return vector && vector->getElementType()->isBFloatTy() &&
-           (!hasBF16 || !llvm::isPowerOf2_32(vector->getNumElements()));
+    return !hasBF16 || (vector && !llvm::isPowerOf2_32(vector->getNumElements()));
   };
-  for (llvm::Function &function : module)
+  for (llvm::Function &function : module) {
     for (llvm::Instruction &instruction : llvm::make_early_inc_range(llvm::instructions(function)))
       moveAsIntegers(instruction, isMoved);
+    foldBitCasts(function);
+  }
 }
 
 } // namespace mlir::gqa

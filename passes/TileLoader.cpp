@@ -23,11 +23,38 @@ MappedTensor TileLoader::loadTile(MappedTensor operand, ArrayRef<Dim> dims) {
     padded.push_back(part.extent);
     needsPadding |= getConstantIntValue(part.size) != part.extent;
   }
-  Type elementType = cast<RankedTensorType>(operand.tensor.getType()).getElementType();
-  auto type = RankedTensorType::get(dropUnits(keptSizes), elementType);
-  Value tile = tensor::ExtractSliceOp::create(b, loc, type, operand.tensor, offsets, sizes, strides);
+  Value tile = slice(operand.tensor, offsets, sizes, strides, dropUnits(keptSizes));
   tile = needsPadding ? padTo(tile, keptSizes, padded) : restoreUnits(tile, padded);
   return transpose({tile, task.dimsMap(kept)}, dims);
+}
+
+/// A slice of `tensor` without some of its unit dimensions, of the shape `kept`.
+///
+/// Where a dynamic size turns out to be 1, folders of tensor.extract_slice take the first unit dimensions for those that
+/// are dropped. Where that need not be so, as in [n, d, 1] with one key, they are dropped by another operation.
+Value TileLoader::slice(Value tensor, ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes,
+                        ArrayRef<OpFoldResult> strides, ArrayRef<int64_t> kept) {
+  Type elementType = cast<RankedTensorType>(tensor.getType()).getElementType();
+  auto type = RankedTensorType::get(kept, elementType);
+  bool isAfterDynamic = false, isAmbiguous = false, isApart = false;
+  SmallVector<int64_t> extents;
+  SmallVector<ReassociationIndices> groups;
+  for (auto [i, size] : llvm::enumerate(sizes)) {
+    int64_t extent = getConstantIntValue(size).value_or(ShapedType::kDynamic);
+    extents.push_back(extent);
+    isApart |= isAfterDynamic && extent != 1;
+    isAfterDynamic |= ShapedType::isDynamic(extent);
+    isAmbiguous |= isApart && extent == 1;
+    // Leading units go with the first dimension that stays, the others with the last one before them.
+    if (groups.empty() || (extent != 1 && llvm::any_of(groups.back(), [&](int64_t dim) { return extents[dim] != 1; })))
+      groups.emplace_back();
+    groups.back().push_back(static_cast<int64_t>(i));
+  }
+  if (!isAmbiguous)
+    return tensor::ExtractSliceOp::create(b, loc, type, tensor, offsets, sizes, strides);
+  Value full = tensor::ExtractSliceOp::create(b, loc, RankedTensorType::get(extents, elementType), tensor, offsets,
+                                              sizes, strides);
+  return tensor::CollapseShapeOp::create(b, loc, type, full, groups);
 }
 
 /// `tile` in the lower corner of a tensor of zeros; it has `sizes`, of which static 1s may have been dropped.

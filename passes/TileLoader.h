@@ -36,6 +36,8 @@ private:
   MappedTensor loadScoreColumns(MappedTensor operand);
   /// `tile` with integers of another width.
   MappedTensor convert(MappedTensor tile, Type elementType);
+  Value slice(Value tensor, ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes,
+              ArrayRef<OpFoldResult> strides, ArrayRef<int64_t> kept);
   Value padTo(Value tile, ArrayRef<OpFoldResult> sizes, ArrayRef<int64_t> extents);
   Value restoreUnits(Value tile, ArrayRef<int64_t> extents);
   Value reshape(Value tile, int64_t rows, ArrayRef<int64_t> inner);
