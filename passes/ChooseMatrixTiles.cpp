@@ -12,12 +12,9 @@ namespace mlir::gqa {
 
 namespace {
 
-/// Rows, lanes and pairs of a matrix register: 16 rows of 64 bytes.
-constexpr int64_t kTile = 16;
-
 bool hasWholeTiles(linalg::GenericOp op) {
   return !op.hasDynamicShape() && llvm::all_of(ArrayRef(op.getStaticLoopRanges()).take_front(3),
-                                               [](int64_t extent) { return extent % kTile == 0; });
+                                               [](int64_t extent) { return extent % kMatrixTile == 0; });
 }
 
 /// The operand that lists rows, where it comes from bringing pairs together as [pair, row, half].

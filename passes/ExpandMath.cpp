@@ -50,34 +50,60 @@ struct Expander {
   /// 2^x. Comparisons are written so that NaN passes through and the target's plain min and max serve them.
   Value exp2(Value x, bool hasScale) const {
     Value low = constant(kExp2Low), high = constant(kExp2High);
-    Value isLow = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, x, low);
-    x = arith::SelectOp::create(b, loc, isLow, low, x);
-    if (!hasScale) {
-      Value isHigh = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, x, high);
-      x = arith::SelectOp::create(b, loc, isHigh, high, x);
-    }
+    Value isHigh = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, x, high);
+    x = arith::SelectOp::create(b, loc, isHigh, high, x);
+    Value isNormal = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UGE, x, low);
+    bool usesInstruction = hasScale && isWholeVectors();
+    if (!usesInstruction)
+      x = arith::SelectOp::create(b, loc, isNormal, x, low);
     Value whole = math::RoundEvenOp::create(b, loc, x);
     Value fraction = arith::SubFOp::create(b, loc, x, whole);
     Value power = constant(kExp2Polynomial[0]);
     for (double coefficient : ArrayRef(kExp2Polynomial).drop_front())
       power = math::FmaOp::create(b, loc, power, fraction, constant(coefficient));
-    Value exponent = arith::FPToSIOp::create(b, loc, intType(), whole);
-    power = hasScale ? scale(power, exponent) : scaleTwice(power, exponent);
-    return arith::SelectOp::create(b, loc, isLow, constant(0), power);
+    if (usesInstruction)
+      return scale(power, whole, isNormal);
+    power = scaleTwice(power, arith::FPToSIOp::create(b, loc, intType(), whole));
+    return arith::SelectOp::create(b, loc, isNormal, power, constant(0));
   }
 
 private:
-  /// value * 2^exponent by the intrinsic, which takes scalars and vectors of one dimension.
-  Value scale(Value value, Value exponent) const {
-    auto name = b.getStringAttr("llvm.ldexp");
+  /// Lanes of the instruction that scales.
+  static constexpr int64_t kLanes = 16;
+
+  bool isWholeVectors() const {
     auto vector = dyn_cast<VectorType>(type);
-    if (!vector || vector.getRank() == 1)
-      return LLVM::CallIntrinsicOp::create(b, loc, type, name, ValueRange{value, exponent}).getResult(0);
-    auto flat = VectorType::get({vector.getNumElements()}, vector.getElementType());
-    value = vector::ShapeCastOp::create(b, loc, flat, value);
-    exponent = vector::ShapeCastOp::create(b, loc, flat.clone(b.getI32Type()), exponent);
-    value = LLVM::CallIntrinsicOp::create(b, loc, flat, name, ValueRange{value, exponent}).getResult(0);
-    return vector::ShapeCastOp::create(b, loc, type, value);
+    return vector && vector.getNumElements() % kLanes == 0;
+  }
+
+  /// value * 2^exponent where `isKept`, else 0, by AVX-512's vscalefps. LLVM's own ldexp would make integers of the
+  /// exponents only to make floats of them again.
+  Value scale(Value value, Value exponent, Value isKept) const {
+    int64_t count = cast<VectorType>(type).getNumElements();
+    auto flatten = [&](Value vector) -> Value {
+      auto flat = VectorType::get({count}, getElementTypeOrSelf(vector));
+      return vector::ShapeCastOp::create(b, loc, flat, vector);
+    };
+    value = flatten(value);
+    exponent = flatten(exponent);
+    isKept = flatten(isKept);
+    auto block = VectorType::get({kLanes}, b.getF32Type());
+    Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(block));
+    Value rounding = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(4)); // as the control register says
+    Value result = arith::ConstantOp::create(b, loc, b.getZeroAttr(value.getType()));
+    for (int64_t offset = 0; offset < count; offset += kLanes) {
+      auto extract = [&](Value vector) -> Value {
+        return vector::ExtractStridedSliceOp::create(b, loc, vector, ArrayRef{offset}, ArrayRef{kLanes},
+                                                     ArrayRef<int64_t>{1});
+      };
+      Value mask = vector::BitCastOp::create(b, loc, VectorType::get({1}, b.getIntegerType(kLanes)), extract(isKept));
+      mask = vector::ExtractOp::create(b, loc, mask, 0);
+      Value scaled = LLVM::CallIntrinsicOp::create(b, loc, block, b.getStringAttr("llvm.x86.avx512.mask.scalef.ps.512"),
+                                                   ValueRange{extract(value), extract(exponent), zero, mask, rounding})
+                         .getResult(0);
+      result = vector::InsertStridedSliceOp::create(b, loc, scaled, result, ArrayRef{offset}, ArrayRef<int64_t>{1});
+    }
+    return vector::ShapeCastOp::create(b, loc, type, result);
   }
 
   /// value * 2^exponent by two multiplications with powers of two that are normal floats.

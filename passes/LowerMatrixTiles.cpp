@@ -14,9 +14,6 @@ namespace mlir::gqa {
 
 namespace {
 
-/// Rows, lanes and pairs of a matrix register: 16 rows of 64 bytes.
-constexpr int64_t kTile = 16;
-
 /// Emits one pair contraction: out[row, lane] += rows[row, pair, half] * lanes[pair, lane, half].
 struct Emitter {
   Emitter(RewriterBase &b, linalg::GenericOp op)
@@ -26,11 +23,11 @@ struct Emitter {
   /// Loops over blocks of up to 2 x 2 tiles of `out`: with two tiles each of `rows` and `lanes` they fill the eight
   /// registers, and each tile that is loaded serves two products.
   void emit() {
-    int64_t rowTiles = extents[0] % (2 * kTile) == 0 ? 2 : 1, laneTiles = extents[1] % (2 * kTile) == 0 ? 2 : 1;
+    int64_t rowTiles = extents[0] % (2 * kMatrixTile) == 0 ? 2 : 1, laneTiles = extents[1] % (2 * kMatrixTile) == 0 ? 2 : 1;
     Value zero = index(0);
-    auto rowLoop = scf::ForOp::create(b, loc, zero, index(extents[0]), index(rowTiles * kTile));
+    auto rowLoop = scf::ForOp::create(b, loc, zero, index(extents[0]), index(rowTiles * kMatrixTile));
     b.setInsertionPointToStart(rowLoop.getBody());
-    auto laneLoop = scf::ForOp::create(b, loc, zero, index(extents[1]), index(laneTiles * kTile));
+    auto laneLoop = scf::ForOp::create(b, loc, zero, index(extents[1]), index(laneTiles * kMatrixTile));
     b.setInsertionPointToStart(laneLoop.getBody());
     emitBlock(getTiles(rowLoop.getInductionVar(), rowTiles), getTiles(laneLoop.getInductionVar(), laneTiles));
   }
@@ -39,18 +36,18 @@ private:
   /// The indices of `count` tiles from `first` on.
   SmallVector<Value> getTiles(Value first, int64_t count) {
     return llvm::map_to_vector(llvm::seq<int64_t>(count), [&](int64_t i) -> Value {
-      return i == 0 ? first : arith::AddIOp::create(b, loc, first, index(i * kTile)).getResult();
+      return i == 0 ? first : arith::AddIOp::create(b, loc, first, index(i * kMatrixTile)).getResult();
     });
   }
 
   void emitBlock(ArrayRef<Value> rowTiles, ArrayRef<Value> laneTiles) {
-    auto sumType = amx::TileType::get({kTile, kTile}, b.getF32Type());
-    auto pairType = amx::TileType::get({kTile, 2 * kTile}, b.getBF16Type());
+    auto sumType = amx::TileType::get({kMatrixTile, kMatrixTile}, b.getF32Type());
+    auto pairType = amx::TileType::get({kMatrixTile, 2 * kMatrixTile}, b.getBF16Type());
     SmallVector<Value> sums;
     for (Value row : rowTiles)
       for (Value lane : laneTiles)
         sums.push_back(load(sumType, out, {row, lane}));
-    for (int64_t pair = 0; pair < extents[2]; pair += kTile) {
+    for (int64_t pair = 0; pair < extents[2]; pair += kMatrixTile) {
       SmallVector<Value> right = llvm::map_to_vector(
           laneTiles, [&](Value lane) { return load(pairType, lanes, {index(pair), lane, index(0)}); });
       for (auto [i, row] : llvm::enumerate(rowTiles)) {

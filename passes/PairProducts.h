@@ -17,6 +17,9 @@ bool isPairInterleave(linalg::LinalgOp op);
 /// out[lane, pair, half] = in[pair, half, lane], converted to bf16: a matrix of pairs, transposed.
 bool isPairTransposition(linalg::LinalgOp op);
 
+/// Rows, lanes and pairs of a matrix register: 16 rows of 64 bytes.
+constexpr int64_t kMatrixTile = 16;
+
 /// The mark of a pair contraction that matrix instructions compute: it stays whole until its operands are buffers.
 constexpr llvm::StringLiteral kMatrixTiles = "gqa.matrix_tiles";
 

@@ -61,7 +61,9 @@ def SelectSchedule : Pass<"gqa-select-schedule", "::mlir::func::FuncOp"> {
   }];
   let options = [
     Option<"vectorBits", "vector-bits", "int64_t", "512", "width of a vector register in bits">,
+    Option<"registers", "registers", "int64_t", "32", "number of vector registers">,
     Option<"hasDot", "has-dot", "bool", "false", "the target multiplies pairs of bf16 and accumulates in f32">,
+    Option<"hasMatrixTiles", "has-matrix-tiles", "bool", "false", "matrix registers multiply pairs of bf16">,
     Option<"tileG", "tile-g", "int64_t", "0", "query heads per tile; 0: chosen">,
     Option<"tileM", "tile-m", "int64_t", "0", "query positions per tile; 0: chosen">,
     Option<"tileN", "tile-n", "int64_t", "0", "keys per block; 0: chosen">,

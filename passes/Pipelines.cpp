@@ -157,7 +157,9 @@ static void buildLower(OpPassManager &manager, const LowerOptions &options, cons
     return;
   SelectScheduleOptions schedule;
   schedule.vectorBits = target.vectorBits;
+  schedule.registers = target.registers;
   schedule.hasDot = target.hasDot;
+  schedule.hasMatrixTiles = target.hasMatrixTiles;
   schedule.tileG = options.tileG;
   schedule.tileM = options.tileM;
   schedule.tileN = options.tileN;

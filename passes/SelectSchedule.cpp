@@ -16,12 +16,19 @@ namespace {
 /// Keys in one block: K, V and the scores of a block stay in the second-level cache beside the accumulators.
 constexpr int64_t kKeysPerBlock = 64;
 
+/// The same where products of many rows have 32 vector registers: 24 accumulators, six keys by four vectors of rows,
+/// take fewer loads for each multiplication than 16 (gqa-tile-to-registers), and 48 are divided by six.
+constexpr int64_t kKeysPerWideBlock = 48;
+
 /// Keys in one partial result when few rows attend to many keys. A constant, so that results are the same bits on every
 /// machine; small enough to feed many cores, large enough that merging costs nothing.
 constexpr int64_t kKeysPerSplit = 512;
 
 /// Vectors of query rows in a tile; four of them times four rows of K or V fill half of the registers.
 constexpr int64_t kVectorsPerTile = 4;
+
+/// The same where matrix registers multiply: a block of V is turned for them once per tile, so more rows share the work.
+constexpr int64_t kVectorsPerMatrixTile = 8;
 
 /// Lanes of partial dot products (dialect/OnlineDecomposition.cpp).
 constexpr int64_t kDotLanes = 16;
@@ -37,7 +44,7 @@ struct SelectSchedule : impl::SelectScheduleBase<SelectSchedule> {
   using SelectScheduleBase::SelectScheduleBase;
 
   void runOnOperation() override {
-    if (failed(verifyTargetOptions(getOperation(), vectorBits, /*registers=*/16)))
+    if (failed(verifyTargetOptions(getOperation(), vectorBits, registers)))
       return signalPassFailure();
     for (auto [name, size] :
          {std::pair("tile-g", tileG.getValue()), {"tile-m", tileM.getValue()}, {"tile-n", tileN.getValue()}})
@@ -71,13 +78,19 @@ private:
     int64_t group = hasDim(op.getKeyMap(), Dim::g) ? 1 : extent(Dim::g);
     int64_t n = tileN ? tileN : kKeysPerBlock;
 
+    bool usesDot = hasDot && canUseDot(op, n);
     bool isShort = !ShapedType::isDynamic(rows) && group * rows <= kVectorsPerTile * vector;
+    if (!tileN && !isShort && !usesDot && registers >= 32 && !mayBeCached(op))
+      n = kKeysPerWideBlock;
+    bool fillsMatrixTile = ShapedType::isDynamic(rows) || rows >= kVectorsPerMatrixTile * vector;
+    int64_t tileRows =
+        vector * (usesDot && hasMatrixTiles && fillsMatrixTile ? kVectorsPerMatrixTile : kVectorsPerTile);
     int64_t g = isShort ? group : largestPowerOfTwoFactor(group, kVectorsPerTile);
-    int64_t m = isShort ? std::max<int64_t>(rows, 1) : kVectorsPerTile * vector / g;
+    int64_t m = isShort ? std::max<int64_t>(rows, 1) : tileRows / g;
     // Fewer query positions than that: heads fill the tile.
     if (!ShapedType::isDynamic(rows) && rows < m) {
       m = std::max<int64_t>(rows, 1);
-      g = std::min(group, kVectorsPerTile * vector / m);
+      g = std::min(group, tileRows / m);
     }
     if (tileG)
       g = tileG;
@@ -92,9 +105,12 @@ private:
       return ScheduleAttr::get(op.getContext(), Lanes::HeadDim, g, m, llvm::PowerOf2Ceil(g * m), n, split,
                                /*dot=*/false);
     // Register blocks are one, two or four vectors wide: four cost less than three times one.
-    int64_t tileRows = vector * llvm::PowerOf2Ceil(llvm::divideCeil(g * m, vector));
-    return ScheduleAttr::get(op.getContext(), Lanes::Row, g, m, tileRows, n, split, hasDot && canUseDot(op, n));
+    int64_t paddedRows = vector * llvm::PowerOf2Ceil(llvm::divideCeil(g * m, vector));
+    return ScheduleAttr::get(op.getContext(), Lanes::Row, g, m, paddedRows, n, split, usesDot);
   }
+
+  /// Keys in a cache give the same bits in every layout, so all have the blocks that pages of 16, 32 or 64 keys fill.
+  static bool mayBeCached(AttentionOp op) { return op.getBlockTable() || op.getKvLen() || op.getLength(); }
 
   /// Pairs of bf16 need bf16 operands and even extents (C12 of gqa.online_attention).
   static bool canUseDot(AttentionOp op, int64_t n) {

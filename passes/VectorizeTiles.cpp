@@ -186,6 +186,37 @@ std::optional<vector::CombiningKind> getRowReduction(linalg::LinalgOp op) {
   return std::nullopt;
 }
 
+/// One step of a reduction: out = combine(out, in), element by element. Linalg's own vectorisation would drop the
+/// combiner's flags, without which a maximum takes three instructions.
+bool isReductionStep(linalg::LinalgOp op) {
+  if (op.getNumDpsInputs() != 1 || op.getNumReductionLoops() == 0 || op->getNumResults() != 1 || !getCombiner(op))
+    return false;
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  SmallVector<AffineExpr> kept;
+  for (AffineExpr result : maps[0].getResults()) {
+    auto dim = dyn_cast<AffineDimExpr>(result);
+    if (!dim)
+      return false;
+    if (op.getIteratorTypesArray()[dim.getPosition()] == utils::IteratorType::parallel)
+      kept.push_back(dim);
+    else if (op.getStaticLoopRanges()[dim.getPosition()] != 1)
+      return false;
+  }
+  return ArrayRef(kept) == maps[1].getResults() && !kept.empty();
+}
+
+Value vectorizeReductionStep(RewriterBase &rewriter, linalg::LinalgOp op) {
+  Location loc = op.getLoc();
+  Value init = op.getDpsInits()[0];
+  Value old = readWhole(rewriter, loc, init);
+  Value next = readWhole(rewriter, loc, op.getDpsInputs()[0]);
+  next = vector::ShapeCastOp::create(rewriter, loc, old.getType(), next);
+  Operation *combined = rewriter.clone(*getCombiner(op));
+  combined->setOperands({old, next});
+  combined->getResult(0).setType(old.getType());
+  return writeWhole(rewriter, loc, combined->getResult(0), init);
+}
+
 /// Folds the row in halves: vertical operations on whole vectors first, one short horizontal one at the end.
 Value vectorizeRowReduction(RewriterBase &rewriter, linalg::LinalgOp op, vector::CombiningKind kind) {
   constexpr int64_t kHorizontal = 16;
@@ -279,6 +310,10 @@ private:
       }
       if (std::optional<vector::CombiningKind> kind = getRowReduction(op)) {
         rewriter.replaceOp(op, vectorizeRowReduction(rewriter, op, *kind));
+        continue;
+      }
+      if (isReductionStep(op)) {
+        rewriter.replaceOp(op, vectorizeReductionStep(rewriter, op));
         continue;
       }
       // Windows and searches have no vector form; gqa-expand-copies makes loops of them.

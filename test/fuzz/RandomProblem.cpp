@@ -267,6 +267,9 @@ CachedFuzzFunction makeRandomCachedFunction(Random &random) {
   };
   setRows(problem.key, Dim::dqk, function.layout.keyType);
   setRows(problem.value, Dim::dv, function.layout.valueType);
+  // Sequences of a cache have lengths, and dense tensors have its bits only where they have, too.
+  if (!problem.kvLen)
+    problem.kvLen = Operand{{}, ElementType::i32};
   if (random.chance(20))
     makeRing(function, random);
   return function;

@@ -212,7 +212,7 @@ private:
       fail(function, number, problem, error);
   }
 
-  /// A cache that holds the keys and values exactly gives the bits of dense tensors, whatever its pages are.
+  /// A cache that holds the keys and values exactly gives the bits of dense tensors with lengths, whatever its pages are.
   std::string checkCached(const NumberedFunction &function, const AttentionProblem &problem, FuzzCase &fuzzCase,
                           Artifact &artifact, bool canChangeBatch, Random &random) const {
     bool isOnGpu = !options.emulatedGpu.empty();

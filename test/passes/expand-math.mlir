@@ -2,8 +2,8 @@
 // RUN: gqa-opt %s --gqa-expand-math="has-scale has-bf16" --split-input-file | FileCheck %s --check-prefix=SCALE
 
 // 2^x = p(f) * 2^i with i = round(x) and f = x - i. Without an instruction for it, the scaling is two products with
-// powers of two, made from their bits; x is held in a range in which both are normal numbers. With the instruction only
-// the lower bound is needed. Comparisons are ordered, so NaN passes.
+// powers of two, made from their bits; x is held in a range in which both are normal numbers. With the instruction the
+// lower bound is a mask of what is not 0. Comparisons let NaN pass.
 // CHECK-LABEL: func @exp2
 // CHECK-SAME: %[[X:.*]]: vector<16xf32>
 // SCALE-LABEL: func @exp2
@@ -13,10 +13,10 @@ func.func @exp2(%x: vector<16xf32>) -> vector<16xf32> {
   // CHECK-DAG: %[[HIGH:.*]] = arith.constant dense<1.300000e+02>
   // CHECK-DAG: %[[BIAS:.*]] = arith.constant dense<127>
   // CHECK-DAG: %[[MANTISSA:.*]] = arith.constant dense<23>
-  // CHECK: %[[IS_LOW:.*]] = arith.cmpf olt, %[[X]], %[[LOW]]
-  // CHECK: %[[ABOVE:.*]] = arith.select %[[IS_LOW]], %[[LOW]], %[[X]]
-  // CHECK: %[[IS_HIGH:.*]] = arith.cmpf ogt, %[[ABOVE]], %[[HIGH]]
-  // CHECK: %[[HELD:.*]] = arith.select %[[IS_HIGH]], %[[HIGH]], %[[ABOVE]]
+  // CHECK: %[[IS_HIGH:.*]] = arith.cmpf ogt, %[[X]], %[[HIGH]]
+  // CHECK: %[[BELOW:.*]] = arith.select %[[IS_HIGH]], %[[HIGH]], %[[X]]
+  // CHECK: %[[IS_NORMAL:.*]] = arith.cmpf uge, %[[BELOW]], %[[LOW]]
+  // CHECK: %[[HELD:.*]] = arith.select %[[IS_NORMAL]], %[[BELOW]], %[[LOW]]
   // CHECK: %[[WHOLE:.*]] = math.roundeven %[[HELD]]
   // CHECK: %[[FRACTION:.*]] = arith.subf %[[HELD]], %[[WHOLE]]
   // CHECK-COUNT-5: math.fma %{{.*}}, %[[FRACTION]], %{{.*}} : vector<16xf32>
@@ -30,15 +30,16 @@ func.func @exp2(%x: vector<16xf32>) -> vector<16xf32> {
   // CHECK: arith.mulf
   // CHECK: arith.addi %[[REST]], %[[BIAS]]
   // CHECK: %[[POWER:.*]] = arith.mulf
-  // CHECK: arith.select %[[IS_LOW]], %{{.*}}, %[[POWER]]
+  // CHECK: arith.select %[[IS_NORMAL]], %[[POWER]], %{{.*}}
 
-  // SCALE: arith.cmpf olt
-  // SCALE-NOT: arith.cmpf ogt
-  // SCALE: %[[WHOLE:.*]] = math.roundeven
-  // SCALE: %[[EXPONENT:.*]] = arith.fptosi %[[WHOLE]]
-  // SCALE: llvm.call_intrinsic "llvm.ldexp"(%{{.*}}, %[[EXPONENT]]) : (vector<16xf32>, vector<16xi32>) -> vector<16xf32>
+  // SCALE: arith.cmpf ogt
+  // SCALE: %[[HELD:.*]] = arith.select
+  // SCALE: %[[IS_NORMAL:.*]] = arith.cmpf uge, %[[HELD]]
+  // SCALE: %[[WHOLE:.*]] = math.roundeven %[[HELD]]
+  // SCALE: %[[BITS:.*]] = vector.bitcast %[[IS_NORMAL]] : vector<16xi1> to vector<1xi16>
+  // SCALE: %[[KEPT:.*]] = vector.extract %[[BITS]][0]
+  // SCALE: llvm.call_intrinsic "llvm.x86.avx512.mask.scalef.ps.512"(%{{.*}}, %[[WHOLE]], %{{.*}}, %[[KEPT]], %{{.*}})
   // SCALE-NOT: arith.mulf
-  // SCALE: arith.select
   // SCALE: return
   %y = math.exp2 %x : vector<16xf32>
   return %y : vector<16xf32>
@@ -51,7 +52,7 @@ func.func @exp2(%x: vector<16xf32>) -> vector<16xf32> {
 // CHECK-SAME: %[[X:.*]]: f32
 // CHECK: %[[LOG2E:.*]] = arith.constant 1.442695{{.*}} : f32
 // CHECK: %[[SCALED:.*]] = arith.mulf %[[X]], %[[LOG2E]]
-// CHECK: arith.cmpf olt, %[[SCALED]]
+// CHECK: arith.cmpf ogt, %[[SCALED]]
 // CHECK-COUNT-5: math.fma {{.*}} : f32
 // CHECK-NOT: math.exp
 // SCALE-LABEL: func @exp

@@ -25,7 +25,7 @@
 // FOLD-NOT: schedule(
 
 // The target chooses tiles, unless the caller does: (4 heads / 1) * (64 positions / 2) tasks.
-// SCHEDULE: schedule(#gqa.schedule<lanes = row, g = 2, m = 32, rows = 64, n = 64, split = 0, dot = false>)
+// SCHEDULE: schedule(#gqa.schedule<lanes = row, g = 2, m = 32, rows = 64, n = 48, split = 0, dot = false>)
 // TILES: schedule(#gqa.schedule<lanes = row, g = 1, m = 2, rows = 16, n = 8, split = 0, dot = false>)
 // TASKS: scf.forall (%{{.*}}, %{{.*}}, %{{.*}}) in (2, 2, 32)
 

@@ -1,12 +1,13 @@
 // RUN: gqa-opt %s --gqa-select-schedule --split-input-file | FileCheck %s
-// RUN: gqa-opt %s --gqa-select-schedule="vector-bits=256 has-dot" --split-input-file | FileCheck %s --check-prefix=NARROW
+// RUN: gqa-opt %s --gqa-select-schedule="vector-bits=256 registers=16 has-dot" --split-input-file | FileCheck %s --check-prefix=NARROW
+// RUN: gqa-opt %s --gqa-select-schedule="has-dot has-matrix-tiles" --split-input-file | FileCheck %s --check-prefix=TILES
 // RUN: gqa-opt %s --gqa-select-schedule="tile-g=1 tile-m=5 tile-n=24" --split-input-file | FileCheck %s --check-prefix=CHOSEN
 
 // Many rows: four vectors of them, a power of two of heads that divides the group (2 of 6) times positions.
 // Without an upper bound on the rows the same holds.
 // CHECK-LABEL: func @prefill
-// CHECK: schedule(#gqa.schedule<lanes = row, g = 2, m = 32, rows = 64, n = 64, split = 0, dot = false>)
-// CHECK: schedule(#gqa.schedule<lanes = row, g = 2, m = 32, rows = 64, n = 64, split = 0, dot = false>)
+// CHECK: schedule(#gqa.schedule<lanes = row, g = 2, m = 32, rows = 64, n = 48, split = 0, dot = false>)
+// CHECK: schedule(#gqa.schedule<lanes = row, g = 2, m = 32, rows = 64, n = 48, split = 0, dot = false>)
 // NARROW-LABEL: func @prefill
 // NARROW: schedule(#gqa.schedule<lanes = row, g = 2, m = 16, rows = 32, n = 64, split = 0, dot = false>)
 // Tiles chosen by the caller: rows are rounded up to whole vectors.
@@ -74,6 +75,10 @@ func.func @keys(%q: tensor<2x9x16xf32>, %k: tensor<2x512x16xf32>, %l: tensor<2x5
 // NARROW: gqa.attention {{.*}} dot = true
 // NARROW: gqa.attention {{.*}} dot = false
 // CHOSEN-LABEL: func @pairs
+// With matrix registers, twice as many rows share the transposition of a block of V; products of f32 gain nothing.
+// TILES-LABEL: func @pairs
+// TILES: schedule(#gqa.schedule<lanes = row, g = 1, m = 128, rows = 128, n = 64, split = 0, dot = true>)
+// TILES: schedule(#gqa.schedule<lanes = row, g = 1, m = 64, rows = 64, n = 48, split = 0, dot = false>)
 func.func @pairs(%q: tensor<2x128x16xbf16>, %k: tensor<2x?x16xbf16>, %v: tensor<2x?x16xf32>)
     -> (tensor<2x128x16xbf16>, tensor<2x128x16xbf16>) {
   %a = gqa.attention scale 0.25

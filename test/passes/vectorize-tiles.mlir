@@ -90,6 +90,22 @@ func.func @row_maximum(%x: tensor<1x64xf32>, %old: tensor<1xf32>) -> tensor<1xf3
 
 // -----
 
+// A step of a maximum over rows: element by element, with the flags of its combiner, without which it would take three
+// instructions.
+// CHECK-LABEL: func @step
+// CHECK: arith.maxnumf {{.*}} fastmath<nnan,nsz> : vector<32xf32>
+// CHECK-NOT: arith.maxnumf
+func.func @step(%x: tensor<1x32xf32>, %old: tensor<32xf32>) -> tensor<32xf32> {
+  %m = linalg.reduce ins(%x : tensor<1x32xf32>) outs(%old : tensor<32xf32>) dimensions = [0]
+    (%in: f32, %out: f32) {
+      %max = arith.maxnumf %in, %out fastmath<nnan,nsz> : f32
+      linalg.yield %max : f32
+    }
+  return %m : tensor<32xf32>
+}
+
+// -----
+
 // A square of a transposition is one transposing read. An elementwise row has the maths on vectors.
 // CHECK-LABEL: func @others
 // CHECK: vector.transfer_read {{.*}} permutation_map = #{{.*}}} : tensor<16x16xf32>, vector<16x16xf32>

@@ -9,7 +9,7 @@
 // RUN: gqa-opt %s --lower-gqa="target-cpu=x86-64-v4 stop-after=outline" | FileCheck %s --check-prefix=OUTLINE
 // RUN: gqa-opt %s --lower-gqa="target-cpu=x86-64-v4" | FileCheck %s --check-prefix=LLVM
 
-// SCHEDULE: gqa.attention {{.*}} schedule(#gqa.schedule<lanes = row, g = 4, m = 16, rows = 64, n = 64
+// SCHEDULE: gqa.attention {{.*}} schedule(#gqa.schedule<lanes = row, g = 4, m = 16, rows = 64, n = 48
 
 // An entry takes the host's table and buffers, and returns a status.
 // ENTRIES: func.func @attention(%{{.*}}: !llvm.ptr, %{{.*}}: memref<2x4x256x64xf32
@@ -39,10 +39,10 @@
 
 // Tasks use their stack alone. Scores start from zeros in registers, although other zeros of the same shape exist.
 // BUFFERIZE-NOT: {{[^a-z]tensor<}}
-// BUFFERIZE: %[[ZEROS:.*]] = arith.constant dense<0.000000e+00> : vector<4x64xf32>
+// BUFFERIZE: %[[ZEROS:.*]] = arith.constant dense<0.000000e+00> : vector<6x64xf32>
 // BUFFERIZE: scf.forall
 // BUFFERIZE-NOT: memref.alloc()
-// BUFFERIZE: scf.for {{.*}} iter_args(%[[SUMS:.*]] = %[[ZEROS]]) -> (vector<4x64xf32>)
+// BUFFERIZE: scf.for {{.*}} iter_args(%[[SUMS:.*]] = %[[ZEROS]]) -> (vector<6x64xf32>)
 // BUFFERIZE: vector.contract {{.*}}, %[[SUMS]]
 
 // OUTLINE-NOT: {{scf\.forall}}
