@@ -32,7 +32,7 @@ if lit_config.maxIndividualTestTimeIsSupported:
     lit_config.maxIndividualTestTime = 900
 
 if not config.gqa_build_compiler:
-    config.excludes += ["dialect", "passes"]
+    config.suffixes = [".test"]  # the others are MLIR
 
 config.environment["PATH"] = os.pathsep.join([config.gqa_tools_dir, config.gqa_llvm_tools_dir, os.environ["PATH"]])
 lit_features.set_sanitizer_options(config)

@@ -3,6 +3,7 @@
 #include "tools/LimitKernels.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <iterator>
@@ -34,12 +35,12 @@ template <typename Work> double bestTime(int threads, Work work) {
   return best;
 }
 
-volatile float sink;
+std::atomic<float> sink;
 
 /// GFLOP/s of `kernel`, in repetitions of some 10 ms.
 double measureKernel(int threads, float (*kernel)(int64_t), double flopsPerIteration) {
   int64_t iterations = 10000;
-  auto work = [&](int) { sink = kernel(iterations); };
+  auto work = [&](int) { sink.store(kernel(iterations), std::memory_order_relaxed); };
   double time = bestTime(threads, work);
   iterations = std::max<int64_t>(iterations, iterations * 0.01 / std::max(time, 1e-6));
   return threads * iterations * flopsPerIteration / bestTime(threads, work) * 1e-9;
@@ -68,8 +69,9 @@ DramReader::DramReader(int threads)
 
 double DramReader::read() const {
   LimitKernels kernels = supportedLimitKernels().front();
-  double time =
-      timeOnAllThreads(threads, [&](int thread) { sink = kernels.read(buffer.get() + thread * share, share); });
+  double time = timeOnAllThreads(threads, [&](int thread) {
+    sink.store(kernels.read(buffer.get() + thread * share, share), std::memory_order_relaxed);
+  });
   return sizeInBytes() / time * 1e-9;
 }
 
