@@ -27,7 +27,8 @@ constexpr int64_t kKeysPerSplit = 512;
 /// Vectors of query rows in a tile; four of them times four rows of K or V fill half of the registers.
 constexpr int64_t kVectorsPerTile = 4;
 
-/// The same where matrix registers multiply: a block of V is turned for them once per tile, so more rows share the work.
+/// The same where matrix registers multiply: a block of V is turned for them once per tile, so more rows share the
+/// work.
 constexpr int64_t kVectorsPerMatrixTile = 8;
 
 /// Lanes of partial dot products (dialect/OnlineDecomposition.cpp).

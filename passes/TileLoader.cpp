@@ -30,8 +30,8 @@ MappedTensor TileLoader::loadTile(MappedTensor operand, ArrayRef<Dim> dims) {
 
 /// A slice of `tensor` without some of its unit dimensions, of the shape `kept`.
 ///
-/// Where a dynamic size turns out to be 1, folders of tensor.extract_slice take the first unit dimensions for those that
-/// are dropped. Where that need not be so, as in [n, d, 1] with one key, they are dropped by another operation.
+/// Where a dynamic size turns out to be 1, folders of tensor.extract_slice take the first unit dimensions for those
+/// that are dropped. Where that need not be so, as in [n, d, 1] with one key, they are dropped by another operation.
 Value TileLoader::slice(Value tensor, ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes,
                         ArrayRef<OpFoldResult> strides, ArrayRef<int64_t> kept) {
   Type elementType = cast<RankedTensorType>(tensor.getType()).getElementType();
