@@ -66,6 +66,15 @@ void selectIntegers(llvm::SelectInst &select) {
   replace(select, builder.CreateBitCast(result, select.getType()));
 }
 
+/// bf16 is the upper half of f32.
+void extendIntegers(llvm::FPExtInst &extend) {
+  llvm::IRBuilder<> builder(&extend);
+  llvm::Type *wide = extend.getType()->getWithNewType(builder.getInt32Ty());
+  llvm::Value *integers = builder.CreateBitCast(extend.getOperand(0), getIntegerType(extend.getSrcTy()));
+  llvm::Value *result = builder.CreateShl(builder.CreateZExt(integers, wide), 16);
+  replace(extend, builder.CreateBitCast(result, extend.getType()));
+}
+
 void mergeIntegers(llvm::PHINode &phi) {
   llvm::Type *type = getIntegerType(phi.getType());
   llvm::IRBuilder<> builder(&phi);
@@ -109,6 +118,9 @@ void moveAsIntegers(llvm::Instruction &instruction, llvm::function_ref<bool(llvm
   } else if (auto *select = llvm::dyn_cast<llvm::SelectInst>(&instruction)) {
     if (isMoved(select->getType()))
       selectIntegers(*select);
+  } else if (auto *extend = llvm::dyn_cast<llvm::FPExtInst>(&instruction)) {
+    if (isMoved(extend->getSrcTy()) && extend->getType()->getScalarType()->isFloatTy())
+      extendIntegers(*extend);
   } else if (auto *phi = llvm::dyn_cast<llvm::PHINode>(&instruction)) {
     if (isMoved(phi->getType()))
       mergeIntegers(*phi);

@@ -5,8 +5,8 @@
 
 namespace mlir::gqa {
 
-/// Lets all that moves bf16 (loads, stores, shuffles, insertions, extractions, selections, phis) work on integers of the
-/// same bits, where LLVM 22 has trouble with it on x86:
+/// Lets all that moves or widens bf16 (loads, stores, shuffles, insertions, extractions, selections, phis, extensions)
+/// work on integers of the same bits, where LLVM 22 has trouble with it on x86:
 ///
 /// - vectors whose lengths are not powers of two, on every CPU: "do not know how to soft promote this operator's
 ///   operand";
