@@ -1,5 +1,6 @@
 #include "passes/Passes.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -24,6 +25,30 @@ struct LoadOneElement : OpRewritePattern<vector::TransferReadOp> {
       return rewriter.notifyMatchFailure(op, "not a plain read of one element of a buffer");
     Value element = memref::LoadOp::create(rewriter, op.getLoc(), op.getBase(), op.getIndices());
     rewriter.replaceOpWithNewOp<vector::BroadcastOp>(op, type, element);
+    return success();
+  }
+};
+
+/// A read of six elements, say, as rows of accumulators multiply by, is as many loads: LLVM would make vectors of four
+/// and of two, and shuffles to take them apart again.
+struct LoadOddElements : OpRewritePattern<vector::TransferReadOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(vector::TransferReadOp op, PatternRewriter &rewriter) const override {
+    constexpr int64_t kMost = 8;
+    VectorType type = op.getVectorType();
+    int64_t count = type.getNumElements();
+    bool isOddRow = count < kMost && !llvm::isPowerOf2_64(count) && type.getShape().back() == count;
+    if (!isOddRow || op.hasOutOfBoundsDim() || op.getMask() || !op.getPermutationMap().isMinorIdentity() ||
+        !isa<MemRefType>(op.getBase().getType()))
+      return rewriter.notifyMatchFailure(op, "not a plain read of a short row of an odd length");
+    SmallVector<Value> elements;
+    for (int64_t i = 0; i < count; ++i) {
+      SmallVector<Value> indices(op.getIndices());
+      Value offset = arith::ConstantIndexOp::create(rewriter, op.getLoc(), i);
+      indices.back() = arith::AddIOp::create(rewriter, op.getLoc(), indices.back(), offset);
+      elements.push_back(memref::LoadOp::create(rewriter, op.getLoc(), op.getBase(), indices));
+    }
+    rewriter.replaceOpWithNewOp<vector::FromElementsOp>(op, type, elements);
     return success();
   }
 };
@@ -64,7 +89,7 @@ struct LowerVectors : impl::LowerVectorsBase<LowerVectors> {
     vector::populateVectorMultiReductionLoweringPatterns(patterns,
                                                          vector::VectorMultiReductionLowering::InnerReduction);
     vector::populateVectorTransferPermutationMapLoweringPatterns(patterns);
-    patterns.add<LoadOneElement, StoreOneElement, TransposeAsInteger>(&getContext());
+    patterns.add<LoadOneElement, LoadOddElements, StoreOneElement, TransposeAsInteger>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

@@ -209,8 +209,8 @@ def PrefetchTiles : Pass<"gqa-prefetch-tiles", "::mlir::func::FuncOp"> {
 }
 
 def LowerVectors : Pass<"gqa-lower-vectors", "::mlir::func::FuncOp"> {
-  let summary = "reductions of vectors become one-dimensional, transfers of one element become loads";
-  let dependentDialects = ["memref::MemRefDialect", "vector::VectorDialect"];
+  let summary = "reductions of vectors become one-dimensional, transfers of one or a few elements become loads";
+  let dependentDialects = ["arith::ArithDialect", "memref::MemRefDialect", "vector::VectorDialect"];
 }
 
 def ExpandCopies : Pass<"gqa-expand-copies", "::mlir::func::FuncOp"> {

@@ -132,8 +132,7 @@ private:
     int64_t elementBits = cast<MemRefType>(base.getType()).getElementTypeBitWidth();
     scf::ForOp loop = getKeyLoop(op);
     // In other loops, whose arithmetic may be little, it takes whole vectors to be worth it.
-    int64_t least = loop ? kCacheLineBytes / 4 : kCacheLineBytes / 2;
-    if (shape.back() * elementBits / 8 < least)
+    if (!loop && shape.back() * elementBits / 8 < kCacheLineBytes / 2)
       return;
     if (!loop)
       loop = getTileLoop(base);
@@ -147,28 +146,39 @@ private:
     for (Value &index : indices)
       index = next.get(index);
     SmallVector<int64_t> steps(shape.size(), 1), position(shape.size(), 0);
-    steps.back() = std::min(kCacheLineBytes * 8 / elementBits, shape.back());
-    emit(op, base, indices, shape, steps, position, 0);
-  }
-
-  void emit(Operation *op, Value base, ArrayRef<Value> indices, ArrayRef<int64_t> shape, ArrayRef<int64_t> steps,
-            MutableArrayRef<int64_t> position, unsigned dim) {
-    if (dim == shape.size())
-      return emitOne(op, base, indices, position);
-    for (position[dim] = 0; position[dim] < shape[dim]; position[dim] += steps[dim])
-      emit(op, base, indices, shape, steps, position, dim + 1);
-  }
-
-  void emitOne(Operation *op, Value base, ArrayRef<Value> first, ArrayRef<int64_t> position) {
+    int64_t line = kCacheLineBytes * 8 / elementBits;
+    steps.back() = std::min(line, shape.back());
     OpBuilder b(op);
+    if (shape.back() < line)
+      b.setInsertionPointToStart(buildFirstInLine(b, op->getLoc(), indices.back(), shape.back(), line));
+    emit(b, op->getLoc(), base, indices, shape, steps, position, 0);
+  }
+
+  /// What runs for the first of the reads of `width` elements that touch one cache line.
+  static Block *buildFirstInLine(OpBuilder &b, Location loc, Value index, int64_t width, int64_t line) {
+    auto constant = [&](int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); };
+    Value inLine = arith::RemUIOp::create(b, loc, index, constant(line));
+    Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, inLine, constant(width));
+    return scf::IfOp::create(b, loc, isFirst, /*withElseRegion=*/false).thenBlock();
+  }
+
+  void emit(OpBuilder &b, Location loc, Value base, ArrayRef<Value> indices, ArrayRef<int64_t> shape,
+            ArrayRef<int64_t> steps, MutableArrayRef<int64_t> position, unsigned dim) {
+    if (dim == shape.size())
+      return emitOne(b, loc, base, indices, position);
+    for (position[dim] = 0; position[dim] < shape[dim]; position[dim] += steps[dim])
+      emit(b, loc, base, indices, shape, steps, position, dim + 1);
+  }
+
+  static void emitOne(OpBuilder &b, Location loc, Value base, ArrayRef<Value> first, ArrayRef<int64_t> position) {
     SmallVector<Value> indices(first);
     unsigned leading = indices.size() - position.size();
     for (auto [dim, offset] : llvm::enumerate(position))
       if (offset != 0) {
-        Value constant = arith::ConstantIndexOp::create(b, op->getLoc(), offset);
-        indices[leading + dim] = arith::AddIOp::create(b, op->getLoc(), indices[leading + dim], constant);
+        Value constant = arith::ConstantIndexOp::create(b, loc, offset);
+        indices[leading + dim] = arith::AddIOp::create(b, loc, indices[leading + dim], constant);
       }
-    memref::PrefetchOp::create(b, op->getLoc(), base, indices, /*isWrite=*/false, kLocality, /*isDataCache=*/true);
+    memref::PrefetchOp::create(b, loc, base, indices, /*isWrite=*/false, kLocality, /*isDataCache=*/true);
   }
 
   DenseMap<Operation *, NextIteration> iterations;

@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
+#include "mlir/Dialect/SCF/Transforms/Transforms.h"
 
 #include <numeric>
 
@@ -68,11 +69,16 @@ int64_t getLanes(int64_t extent, Registers registers) {
   return largestDivisorUpTo(extent, registers.lanes * kMaxVectors);
 }
 
-/// Accumulator rows of one block: three quarters of the registers hold accumulators, the rest one row of lanes and a
-/// broadcast. More would spill.
+/// Accumulator rows of one block: at most three quarters of the registers hold accumulators; one row of lanes and a
+/// broadcast need room, too. More would spill. Where many rows are not divided by that number, the last block has
+/// fewer.
 int64_t getAccumulatorRows(int64_t rows, int64_t lanes, Registers registers) {
   int64_t vectorsPerRow = llvm::divideCeil(lanes, registers.lanes);
-  return largestDivisorUpTo(rows, std::max<int64_t>(1, registers.count * 3 / 4 / vectorsPerRow));
+  int64_t room = std::min(registers.count * 3 / 4, registers.count - vectorsPerRow - 1);
+  int64_t most = std::max<int64_t>(1, room / vectorsPerRow);
+  // A last block of one row would wait for its multiplications.
+  bool hasRemainder = rows > 2 * most && rows % most != 1;
+  return hasRemainder ? most : largestDivisorUpTo(rows, most);
 }
 
 /// Tile sizes that leave the accumulators of one register block and one step of the reduction.
@@ -143,9 +149,15 @@ linalg::LinalgOp getFusableInit(linalg::LinalgOp op) {
   return init->hasOneUse() || isa<linalg::FillOp>(init) ? init : nullptr;
 }
 
-/// Tiles `op` by `tile` with scf.for and fuses `producers`. Returns the tiles of `op` and of the producers.
-FailureOr<SmallVector<linalg::LinalgOp>> tileAndFuse(RewriterBase &rewriter, linalg::LinalgOp op,
-                                                     ArrayRef<int64_t> tile, ArrayRef<linalg::LinalgOp> producers) {
+/// The tiles of an op and of producers that were fused with it, and the loops around them.
+struct Blocks {
+  SmallVector<linalg::LinalgOp> ops;
+  SmallVector<LoopLikeOpInterface> loops;
+};
+
+/// Tiles `op` by `tile` with scf.for and fuses `producers`.
+FailureOr<Blocks> tileAndFuse(RewriterBase &rewriter, linalg::LinalgOp op, ArrayRef<int64_t> tile,
+                              ArrayRef<linalg::LinalgOp> producers) {
   scf::SCFTileAndFuseOptions options;
   options.tilingOptions.setTileSizes(getAsIndexOpFoldResult(rewriter.getContext(), tile));
   options.setFusionControlFn([&](tensor::ExtractSliceOp, OpResult producer,
@@ -162,7 +174,17 @@ FailureOr<SmallVector<linalg::LinalgOp>> tileAndFuse(RewriterBase &rewriter, lin
   for (auto [oldValue, newValue] : result->replacements)
     rewriter.replaceAllUsesWith(oldValue, newValue);
   rewriter.eraseOp(op);
-  return llvm::map_to_vector(result->tiledAndFusedOps, [](Operation *tiled) { return cast<linalg::LinalgOp>(tiled); });
+  return Blocks{
+      llvm::map_to_vector(result->tiledAndFusedOps, [](Operation *tiled) { return cast<linalg::LinalgOp>(tiled); }),
+      result->loops};
+}
+
+/// Last blocks that are smaller than the others become code of their own, so that all have static shapes.
+void peelLastBlocks(RewriterBase &rewriter, ArrayRef<LoopLikeOpInterface> loops) {
+  for (LoopLikeOpInterface loop : llvm::reverse(loops)) {
+    scf::ForOp last;
+    (void)scf::peelForLoopAndSimplifyBounds(rewriter, cast<scf::ForOp>(loop), last); // nothing to do if it fails
+  }
 }
 
 /// Only the parallel, or only the reduction loops of `tile`.
@@ -187,20 +209,22 @@ LogicalResult tileToRegisters(RewriterBase &rewriter, linalg::LinalgOp op, Regis
     for (linalg::LinalgOp accumulating : {op, sums})
       if (linalg::LinalgOp init = getFusableInit(accumulating))
         producers.push_back(init);
-    FailureOr<SmallVector<linalg::LinalgOp>> blocks = tileAndFuse(rewriter, op, getDotTile(op, registers), producers);
+    FailureOr<Blocks> blocks = tileAndFuse(rewriter, op, getDotTile(op, registers), producers);
     if (failed(blocks))
       return failure();
-    return tileReductions(rewriter, (*blocks)[1], SmallVector<int64_t>((*blocks)[1].getNumLoops(), 1));
+    linalg::LinalgOp dots = blocks->ops[1];
+    return tileReductions(rewriter, dots, SmallVector<int64_t>(dots.getNumLoops(), 1));
   }
   SmallVector<int64_t> tile = isContraction(op) ? getContractionTile(op, registers) : getRowTile(op, registers);
   SmallVector<linalg::LinalgOp> producers;
   if (linalg::LinalgOp init = getFusableInit(op))
     producers.push_back(init);
-  FailureOr<SmallVector<linalg::LinalgOp>> blocks =
+  FailureOr<Blocks> blocks =
       tileAndFuse(rewriter, op, restrictTile(op, tile, utils::IteratorType::parallel), producers);
-  if (failed(blocks))
+  if (failed(blocks) || failed(tileReductions(rewriter, blocks->ops.front(), tile)))
     return failure();
-  return tileReductions(rewriter, blocks->front(), tile);
+  peelLastBlocks(rewriter, blocks->loops);
+  return success();
 }
 
 struct TileToRegisters : impl::TileToRegistersBase<TileToRegisters> {

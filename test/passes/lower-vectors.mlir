@@ -13,6 +13,28 @@ func.func @rows(%x: vector<2x4xf32>, %start: vector<2xf32>) -> vector<2xf32> {
 
 // -----
 
+// A read of six elements is six loads, each of which LLVM can repeat along a vector; rows of vectors, and of four
+// elements, stay what they are.
+// CHECK-LABEL: func @few
+// CHECK-SAME: %[[BUFFER:.*]]: memref<48x126xf32>, %[[I:.*]]: index, %[[J:.*]]: index
+func.func @few(%buffer: memref<48x126xf32>, %i: index, %j: index) -> (vector<1x6xf32>, vector<1x4xf32>, vector<14xf32>) {
+  %zero = arith.constant 0.0 : f32
+  // CHECK: memref.load %[[BUFFER]][%[[I]], %[[J]]]
+  // CHECK: %[[LAST:.*]] = arith.addi %[[J]], %c5
+  // CHECK: %[[X:.*]] = memref.load %[[BUFFER]][%[[I]], %[[LAST]]]
+  // CHECK: vector.from_elements {{.*}}, %[[X]] : vector<1x6xf32>
+  %six = vector.transfer_read %buffer[%i, %j], %zero {in_bounds = [true, true]}
+    : memref<48x126xf32>, vector<1x6xf32>
+  // CHECK: vector.transfer_read {{.*}} vector<1x4xf32>
+  %four = vector.transfer_read %buffer[%i, %j], %zero {in_bounds = [true, true]}
+    : memref<48x126xf32>, vector<1x4xf32>
+  // CHECK: vector.transfer_read {{.*}} vector<14xf32>
+  %row = vector.transfer_read %buffer[%i, %j], %zero {in_bounds = [true]} : memref<48x126xf32>, vector<14xf32>
+  return %six, %four, %row : vector<1x6xf32>, vector<1x4xf32>, vector<14xf32>
+}
+
+// -----
+
 // A read of one element is a load, from a buffer of any strides, also if the element is repeated along a vector.
 // CHECK-LABEL: func @load
 // CHECK-SAME: %[[BUFFER:.*]]: memref<?x?xf32, strided<[?, ?], offset: ?>>, %[[I:.*]]: index, %[[J:.*]]: index

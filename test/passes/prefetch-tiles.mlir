@@ -55,6 +55,44 @@ func.func @near_misses(%k: memref<8192x64xf16>, %out: memref<64xf16>) {
 
 // -----
 
+// Reads of single elements in a block of attention: the first of a cache line fetches that line of the next block.
+// CHECK-LABEL: func @elements
+// CHECK-SAME: %[[K:.*]]: memref<8192x64xf32>
+// CHECK: scf.for
+// CHECK: memref.subview %[[K]]
+// CHECK: %[[NEXT:.*]] = memref.subview %[[K]]
+// CHECK: scf.for %[[D:.*]] =
+// CHECK: %[[IN_LINE:.*]] = arith.remui %[[D]], %c16
+// CHECK: %[[IS_FIRST:.*]] = arith.cmpi ult, %[[IN_LINE]], %c1
+// CHECK: scf.if %[[IS_FIRST]]
+// CHECK-COUNT-2: memref.prefetch %[[NEXT]]
+// CHECK: }
+// CHECK: vector.transfer_read
+func.func @elements(%k: memref<8192x64xf32>, %out: memref<2x1xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %c64 = arith.constant 64 : index
+  %c4096 = arith.constant 4096 : index
+  %f0 = arith.constant 0.0 : f32
+  scf.for %block = %c0 to %c4096 step %c1 {
+    %start = arith.muli %block, %c2 : index
+    %tile = memref.subview %k[%start, 0] [2, 64] [1, 1]
+        : memref<8192x64xf32> to memref<2x64xf32, strided<[64, 1], offset: ?>>
+    scf.for %d = %c0 to %c64 step %c1 {
+      %v = vector.transfer_read %tile[%c0, %d], %f0 {in_bounds = [true, true]}
+          : memref<2x64xf32, strided<[64, 1], offset: ?>>, vector<2x1xf32>
+      vector.transfer_write %v, %out[%c0, %c0] {in_bounds = [true, true]} : vector<2x1xf32>, memref<2x1xf32>
+    }
+    %x = vector.transfer_read %out[%c0, %c0], %f0 {in_bounds = [true, true]} : memref<2x1xf32>, vector<2x1xf32>
+    %p = math.exp2 %x : vector<2x1xf32>
+    vector.transfer_write %p, %out[%c0, %c0] {in_bounds = [true, true]} : vector<2x1xf32>, memref<2x1xf32>
+  }
+  return
+}
+
+// -----
+
 // A block of attention is the loop that holds the exponentials: its reads fetch the next block wherever they are in it,
 // whether they index the buffer themselves (values), read pages that a table names (keys), or copy to a tile (scales).
 // The table is read one block early, too, within its bounds.

@@ -43,6 +43,33 @@ func.func @scores(%k: tensor<8x16xf32>, %q: tensor<16x64xf32>) -> tensor<8x64xf3
 
 // -----
 
+// Many rows, whose number 6 does not divide: blocks of 6, and a last one of 2 with code of its own.
+#key = affine_map<(n, m, dqk) -> (n, dqk)>
+#query = affine_map<(n, m, dqk) -> (dqk, m)>
+#score = affine_map<(n, m, dqk) -> (n, m)>
+// CHECK-LABEL: func @many_rows
+// CHECK-DAG: %[[SIX:.*]] = arith.constant 6 : index
+// CHECK-DAG: %[[END:.*]] = arith.constant 18 : index
+// CHECK: %[[MOST:.*]] = scf.for %{{.*}} = %{{.*}} to %[[END]] step %[[SIX]]
+// CHECK: linalg.generic {{.*}} outs(%{{.*}} : tensor<6x64xf32>)
+// CHECK: tensor.extract_slice %[[MOST]][18, 0] [2, 64]
+// CHECK: linalg.generic {{.*}} outs(%{{.*}} : tensor<2x64xf32>)
+// CHECK: return
+// NARROW-LABEL: func @many_rows
+// NARROW-NOT: tensor<6x
+func.func @many_rows(%k: tensor<20x16xf32>, %q: tensor<16x64xf32>, %init: tensor<20x64xf32>) -> tensor<20x64xf32> {
+  %s = linalg.generic {indexing_maps = [#key, #query, #score], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%k, %q : tensor<20x16xf32>, tensor<16x64xf32>) outs(%init : tensor<20x64xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %product = arith.mulf %a, %b : f32
+    %sum = arith.addf %c, %product : f32
+    linalg.yield %sum : f32
+  } -> tensor<20x64xf32>
+  return %s : tensor<20x64xf32>
+}
+
+// -----
+
 // A constant start with a second user is made again for each block, since the other user would make a copy of it. Near
 // miss: another start, here old sums times two, is computed once, as a whole, row by row.
 #key = affine_map<(n, m, dqk) -> (n, dqk)>
