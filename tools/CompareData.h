@@ -4,7 +4,6 @@
 #include "tools/Reference.h"
 #include "tools/SeededData.h"
 
-#include <algorithm>
 #include <dlpack/dlpack.h>
 
 /// What comparisons on the CPU and on devices have in common.
@@ -16,12 +15,6 @@ constexpr int rowsToCheck = 16;
 /// Queries reach further than keys and values, so that the softmax is neither flat nor a single key: the standard
 /// deviation of scores is amplitude / 3 = 2.
 constexpr float queryAmplitude = 6;
-
-inline double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  size_t middle = values.size() / 2;
-  return values.size() % 2 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
-}
 
 inline DLDataType toDLType(ElementType type) {
   uint8_t code = type == ElementType::bf16 ? kDLBfloat : kDLFloat;

@@ -4,6 +4,7 @@
 #include "tools/CompareData.h"
 #include "tools/DeviceSession.h"
 #include "tools/LoadedArtifact.h"
+#include "tools/Median.h"
 #include "tools/OutputFile.h"
 #include "tools/Progress.h"
 #include "tools/TemporaryDirectory.h"

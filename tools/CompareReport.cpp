@@ -87,11 +87,13 @@ std::string printCalls(const CompareResult &result) {
 /// What the limits are, and how times were taken.
 std::string printMethod(const CompareResult &result) {
   std::string notes = "Limits, measured in this run with " + std::to_string(result.limits.threads) +
-                      " threads: f32 FMA " + print(result.limits.fmaGflops, 0) + " GFLOP/s, ";
+                      " threads: f32 FMA " + print(result.limits.fmaGflops, 0) + " GFLOP/s";
   if (result.limits.bf16Gflops > 0)
-    notes += "bf16 dot product " + print(result.limits.bf16Gflops, 0) + " GFLOP/s, ";
-  notes += "DRAM read " + print(result.limits.dramReadGBs, 1) + " GB/s\n(median of " +
-           std::to_string(result.dramReads) + " reads of " + print(result.readerMiB, 0) + " MiB).\n";
+    notes += ", bf16 dot product " + print(result.limits.bf16Gflops, 0) + " GFLOP/s";
+  notes += "\n(medians of " + std::to_string(result.arithmeticMeasurements) +
+           " measurements, one before each round of calls), DRAM read " + print(result.limits.dramReadGBs, 1) +
+           " GB/s\n(median of " + std::to_string(result.dramReads) + " reads of " + print(result.readerMiB, 0) +
+           " MiB).\n";
   return notes + "Times are medians of " + printCalls(result) +
          " calls of one layer's attention; fused and unfused of all variants in turn. Before each\ndecode call the "
          "caches are emptied by reading other memory, as the other layers of a model would.\n";

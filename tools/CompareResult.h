@@ -37,7 +37,8 @@ struct DeviceResult {
 struct CompareResult {
   ComparePlan plan;
   MachineLimits limits;
-  double readerMiB = 0; // read before each decode call, all threads together
+  double readerMiB = 0;           // read before each decode call, all threads together
+  int arithmeticMeasurements = 0; // that the arithmetic limits are medians of
   int dramReads = 0;
   int rowsChecked = 0;           // per case and form
   std::vector<CaseResult> cases; // phase by phase, length by length, variants in the plan's order

@@ -5,6 +5,7 @@
 #include "tools/CompareDeviceRun.h"
 #include "tools/CompilerProcess.h"
 #include "tools/LoadedArtifact.h"
+#include "tools/Median.h"
 #include "tools/OutputFile.h"
 #include "tools/Progress.h"
 #include "tools/TemporaryDirectory.h"
@@ -48,7 +49,7 @@ public:
   explicit Runner(const ComparePlan &plan)
       : plan(plan), query(plan.type, plan.maxQueryElements()), output(plan.type, plan.maxQueryElements()),
         key(plan.type, plan.maxKeyElements()), value(plan.type, plan.maxKeyElements()),
-        reader(resolveThreads(plan.threads)) {}
+        reader(resolveThreads(plan.threads)), arithmetic(resolveThreads(plan.threads)) {}
 
   CompareResult run() {
     CompareResult result;
@@ -62,11 +63,11 @@ public:
     query.fillRandom(plan.seed, queryAmplitude);
     key.fillRandom(plan.seed + 1, 1);
     value.fillRandom(plan.seed + 2, 1);
-    measureArithmetic(result.limits);
     for (Phase phase : {Phase::prefill, Phase::decode})
       for (int64_t tokens : phase == Phase::prefill ? plan.prefill : plan.decode)
         runLength(phase, tokens, result);
-    measureArithmetic(result.limits);
+    arithmetic.report(result.limits);
+    result.arithmeticMeasurements = arithmetic.getCount();
     if (dramRates.empty())
       dramRates.push_back(reader.read());
     result.limits.dramReadGBs = median(dramRates);
@@ -140,6 +141,7 @@ private:
     for (int round = 0; round < rounds; ++round) {
       progress.show("timing " + std::string(getName(phase)) + " of " + std::to_string(tokens) + " tokens: round " +
                     std::to_string(round + 1) + " of " + std::to_string(rounds));
+      arithmetic.measure();
       for (size_t i = 0; i < tests.size(); ++i) {
         fused[i].push_back(call(*forms->fused, tests[i]));
         if (tests[i].unfused)
@@ -158,6 +160,7 @@ private:
   const ComparePlan &plan;
   ElementBuffer query, output, key, value; // of the largest case; smaller ones use the beginning
   DramReader reader;
+  ArithmeticMeter arithmetic;
   Progress progress;
   std::optional<CompiledForms> forms;
   std::vector<double> dramRates;

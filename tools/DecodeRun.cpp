@@ -2,6 +2,7 @@
 #include "tools/CachedDecode.h"
 #include "tools/CompilerProcess.h"
 #include "tools/MachineLimits.h"
+#include "tools/Median.h"
 #include "tools/OutputFile.h"
 #include "tools/Progress.h"
 #include "tools/TemporaryDirectory.h"
@@ -93,11 +94,6 @@ public:
   std::unique_ptr<LoadedArtifact> artifact;
 };
 
-double getMedian(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
 /// Times of one case, round by round.
 struct Samples {
   std::vector<double> seconds, inCaches;
@@ -106,7 +102,7 @@ struct Samples {
 DecodeTime summarise(const DecodeCase &layout, const Samples &samples, const Samples *reference, double bytes) {
   DecodeTime time;
   time.layout = layout;
-  time.seconds = getMedian(samples.seconds);
+  time.seconds = median(samples.seconds);
   time.least = *std::min_element(samples.seconds.begin(), samples.seconds.end());
   time.bytes = bytes;
   if (!samples.inCaches.empty())
@@ -116,7 +112,7 @@ DecodeTime summarise(const DecodeCase &layout, const Samples &samples, const Sam
   std::vector<double> ratios;
   for (size_t round = 0; round < samples.seconds.size(); ++round)
     ratios.push_back(samples.seconds[round] / reference->seconds[round]);
-  time.ratio = getMedian(ratios);
+  time.ratio = median(ratios);
   return time;
 }
 
@@ -152,7 +148,7 @@ DecodeResult measureDecoding(const DecodePlan &plan) {
         samples[i].inCaches.push_back(inCaches);
     }
   }
-  result.dramReadGBs = getMedian(rates);
+  result.dramReadGBs = median(rates);
   for (size_t i = 0; i < cases.size(); ++i) {
     auto reference = std::find_if(cases.begin(), cases.end(),
                                   [&](const DecodeCase &layout) { return layout.name == cases[i].against; });

@@ -1,5 +1,6 @@
 #include "tools/DeviceLimits.h"
 
+#include "tools/Median.h"
 #include "tools/SeededData.h"
 
 #include <algorithm>
@@ -23,8 +24,7 @@ template <typename Start> double timeWork(const cuda::Stream &stream, Start star
     end.synchronize();
     times.push_back(end.getSecondsSince(begin));
   }
-  std::sort(times.begin(), times.end());
-  return times[times.size() / 2];
+  return median(times);
 }
 
 double measureCopy(const std::shared_ptr<const cuda::Device> &device, const cuda::Stream &stream) {

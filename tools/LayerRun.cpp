@@ -2,6 +2,7 @@
 #include "tools/HeadVariants.h"
 #include "tools/LayerBench.h"
 #include "tools/LayerPlan.h"
+#include "tools/Median.h"
 #include "tools/OutputFile.h"
 #include "tools/Progress.h"
 #include "tools/TemporaryDirectory.h"
@@ -52,12 +53,6 @@ namespace {
 constexpr int maxRounds = 200;
 /// Multiply-adds that the reference may take: about a second on one core.
 constexpr double referenceBudget = 2e9;
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  size_t middle = values.size() / 2;
-  return values.size() % 2 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
-}
 
 /// How many tokens of a sequence the reference can afford.
 int64_t countTokensToCheck(const LayerPlan &plan, int64_t kvHeads) {

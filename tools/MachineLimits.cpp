@@ -1,12 +1,12 @@
 #include "tools/MachineLimits.h"
 
 #include "tools/LimitKernels.h"
+#include "tools/Median.h"
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
-#include <iterator>
 #include <omp.h>
 #include <stdexcept>
 #include <unistd.h>
@@ -14,7 +14,6 @@
 namespace gqa {
 namespace {
 
-constexpr int repetitions = 6;
 constexpr double megabyte = 1 << 20;
 
 double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
@@ -27,23 +26,17 @@ template <typename Work> double timeOnAllThreads(int threads, Work work) {
   return seconds() - start;
 }
 
-/// Shortest of some repetitions.
-template <typename Work> double bestTime(int threads, Work work) {
-  double best = timeOnAllThreads(threads, work);
-  for (int i = 1; i < repetitions; ++i)
-    best = std::min(best, timeOnAllThreads(threads, work));
-  return best;
-}
-
 std::atomic<float> sink;
 
-/// GFLOP/s of `kernel`, in repetitions of some 10 ms.
+/// GFLOP/s of `kernel` over some 50 ms.
 double measureKernel(int threads, float (*kernel)(int64_t), double flopsPerIteration) {
+  constexpr double length = 0.05; // seconds
   int64_t iterations = 10000;
   auto work = [&](int) { sink.store(kernel(iterations), std::memory_order_relaxed); };
-  double time = bestTime(threads, work);
-  iterations = std::max<int64_t>(iterations, iterations * 0.01 / std::max(time, 1e-6));
-  return threads * iterations * flopsPerIteration / bestTime(threads, work) * 1e-9;
+  timeOnAllThreads(threads, work); // wakes the threads
+  double time = timeOnAllThreads(threads, work);
+  iterations = std::max<int64_t>(iterations, iterations * length / std::max(time, 1e-6));
+  return threads * iterations * flopsPerIteration / timeOnAllThreads(threads, work) * 1e-9;
 }
 
 /// Bytes to read, all threads together: four times the last-level cache or so; pages cost time too.
@@ -77,25 +70,32 @@ double DramReader::read() const {
 
 int resolveThreads(int threads) { return threads > 0 ? threads : omp_get_max_threads(); }
 
-void measureArithmetic(MachineLimits &limits) {
+void ArithmeticMeter::measure() {
   LimitKernels kernels = supportedLimitKernels().front();
-  limits.fmaGflops =
-      std::max(limits.fmaGflops, measureKernel(limits.threads, kernels.fma, kernels.fmaFlopsPerIteration));
+  fmaRates.push_back(measureKernel(threads, kernels.fma, kernels.fmaFlopsPerIteration));
   if (kernels.bf16Dot)
-    limits.bf16Gflops =
-        std::max(limits.bf16Gflops, measureKernel(limits.threads, kernels.bf16Dot, kernels.bf16FlopsPerIteration));
+    bf16Rates.push_back(measureKernel(threads, kernels.bf16Dot, kernels.bf16FlopsPerIteration));
+}
+
+void ArithmeticMeter::report(MachineLimits &limits) const {
+  limits.fmaGflops = median(fmaRates);
+  if (!bf16Rates.empty())
+    limits.bf16Gflops = median(bf16Rates);
 }
 
 MachineLimits measureMachineLimits(int threads) {
+  constexpr int repetitions = 5;
   MachineLimits limits;
   limits.threads = resolveThreads(threads);
-  measureArithmetic(limits);
+  ArithmeticMeter meter(limits.threads);
   DramReader reader(limits.threads);
-  double rates[5];
-  for (double &rate : rates)
-    rate = reader.read();
-  std::sort(std::begin(rates), std::end(rates));
-  limits.dramReadGBs = rates[2];
+  std::vector<double> dramRates;
+  for (int i = 0; i < repetitions; ++i) {
+    meter.measure();
+    dramRates.push_back(reader.read());
+  }
+  meter.report(limits);
+  limits.dramReadGBs = median(dramRates);
   return limits;
 }
 

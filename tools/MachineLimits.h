@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 namespace gqa {
 
@@ -34,11 +35,28 @@ private:
 /// The number of threads that 0 stands for: as many as OpenMP gives.
 int resolveThreads(int threads);
 
-/// Measures the arithmetic limits in some repetitions of 10 ms, and keeps the best, earlier measurements included.
-void measureArithmetic(MachineLimits &limits);
+/// Measures what arithmetic runs at, time and again: a machine that is warm, or has neighbours, is slower than one that
+/// was idle, so limits are to be taken in turn with what is compared to them.
+class ArithmeticMeter {
+public:
+  /// With `threads` threads.
+  explicit ArithmeticMeter(int threads) : threads(threads) {}
 
-/// Measures everything with `threads` threads (0: as many as OpenMP gives), in a few hundred milliseconds; DRAM is the
-/// median of some reads. Throws std::runtime_error if there is no memory to read.
+  /// Some 50 ms of each kind of arithmetic.
+  void measure();
+
+  /// The medians of all measurements, of which there is at least one, into `limits`.
+  void report(MachineLimits &limits) const;
+
+  int getCount() const { return static_cast<int>(fmaRates.size()); }
+
+private:
+  int threads;
+  std::vector<double> fmaRates, bf16Rates; // GFLOP/s; no bf16 where the CPU has none
+};
+
+/// Measures everything with `threads` threads (0: as many as OpenMP gives), in about a second; medians of some
+/// measurements. Throws std::runtime_error if there is no memory to read.
 MachineLimits measureMachineLimits(int threads);
 
 } // namespace gqa

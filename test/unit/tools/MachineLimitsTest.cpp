@@ -49,12 +49,15 @@ TEST(MachineLimits, ArePositiveAndPlausible) {
   EXPECT_GT(measureMachineLimits(/*threads=*/0).threads, 0);
 }
 
-TEST(MachineLimits, MeasuringAgainKeepsTheBest) {
+TEST(ArithmeticMeter, ReportsMediansOfItsMeasurements) {
+  ArithmeticMeter meter(/*threads=*/1);
+  meter.measure();
+  meter.measure();
+  EXPECT_EQ(meter.getCount(), 2);
   MachineLimits limits;
-  limits.threads = 1;
-  limits.fmaGflops = 1e6;
-  measureArithmetic(limits);
-  EXPECT_EQ(limits.fmaGflops, 1e6);
+  meter.report(limits);
+  EXPECT_GT(limits.fmaGflops, 0.1);
+  EXPECT_EQ(limits.bf16Gflops > 0, supportedLimitKernels().front().bf16Dot != nullptr);
 }
 
 TEST(DramReader, ReadsMoreThanCachesHold) {
