@@ -3,6 +3,7 @@
 #include "passes/RingPositions.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -139,7 +140,30 @@ std::optional<MappedTensor> KeyBlocks::loadKeys(std::optional<MappedTensor> oper
     dims.push_back(Dim::n);
   if (row)
     dims.push_back(*row);
-  return loader.loadTile(*operand, dims);
+  MappedTensor tile = loader.loadTile(*operand, dims);
+  // Padding has made a tile of its own of a block at an edge.
+  return row && !isEdge && shouldPack(*operand, *row) ? pack(tile) : tile;
+}
+
+/// Whether other heads lie between one key and the next, and a copy of the block costs less than that: such rows, often
+/// a power of two apart, share few sets of the first-level cache, and push each other out while many query rows read
+/// them. Not so for two bytes per element, whose rows are half as long.
+bool KeyBlocks::shouldPack(MappedTensor operand, Dim row) {
+  constexpr int64_t kRowsWorthPacking = 32;
+  if (!cast<RankedTensorType>(operand.tensor.getType()).getElementType().isF32() ||
+      task.schedule.getLanes() != Lanes::Row || task.schedule.getRows() < kRowsWorthPacking)
+    return false;
+  SmallVector<Dim> dims = getDims(operand.map);
+  auto fromKey = ArrayRef(llvm::find(dims, Dim::n), dims.end());
+  return fromKey.back() == row && llvm::any_of(fromKey, [&](Dim dim) {
+           return (dim == Dim::hkv || dim == Dim::b) && getConstantIntValue(task.extent(dim)) != 1;
+         });
+}
+
+/// A copy of `tile`, row by row.
+MappedTensor KeyBlocks::pack(MappedTensor tile) {
+  auto type = cast<RankedTensorType>(tile.tensor.getType());
+  return {bufferization::AllocTensorOp::create(b, loc, type, ValueRange{}, /*copy=*/tile.tensor), tile.map};
 }
 
 std::optional<MappedTensor> KeyBlocks::loadKeyScale(bool isEdge) {

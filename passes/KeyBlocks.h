@@ -27,6 +27,8 @@ private:
 
   MappedTensor loadQuery();
   std::optional<MappedTensor> loadKeys(std::optional<MappedTensor> operand, std::optional<Dim> row, bool isEdge);
+  bool shouldPack(MappedTensor operand, Dim row);
+  MappedTensor pack(MappedTensor tile);
   std::optional<MappedTensor> loadKeyScale(bool isEdge);
   MappedTensor buildKeyBound();
   MappedTensor buildRingPositions();

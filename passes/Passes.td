@@ -82,6 +82,16 @@ def SpecializeRows : Pass<"gqa-specialize-rows", "::mlir::func::FuncOp"> {
   let dependentDialects = ["arith::ArithDialect", "scf::SCFDialect"];
 }
 
+def SinkResults : Pass<"gqa-sink-results", "::mlir::func::FuncOp"> {
+  let summary = "results that branches choose are stored in the branches";
+  let description = [{
+    A result of an `scf.if` that goes, as it is or reshaped, to `bufferization.materialize_in_destination` and nowhere
+    else is stored at the end of each branch instead. So each branch can compute in the destination; upstream's
+    elimination of empty tensors would let only one of them, and copy what any of them computed.
+  }];
+  let dependentDialects = ["bufferization::BufferizationDialect", "scf::SCFDialect", "tensor::TensorDialect"];
+}
+
 def TileAttention : Pass<"gqa-tile-attention", "::mlir::func::FuncOp"> {
   let summary = "gqa.attention becomes parallel tasks that run online attention over key blocks";
   let description = [{

@@ -171,6 +171,7 @@ static void buildLower(OpPassManager &manager, const LowerOptions &options, cons
   if (isPast(Stage::tile))
     return;
   manager.addNestedPass<func::FuncOp>(isFused ? createSpecializeRows() : createUnfuseAttention());
+  manager.addNestedPass<func::FuncOp>(createSinkResults());
   manager.addNestedPass<func::FuncOp>(createWidenAccumulators());
   manager.addNestedPass<func::FuncOp>(createFuseElementwise());
   manager.addNestedPass<func::FuncOp>(createTileAttention());

@@ -112,15 +112,29 @@ scf::ForOp getTileLoop(Value base) {
 /// Emits, beside each read of a block, prefetches of the same place in the next block.
 class Prefetcher {
 public:
+  /// Reads of the copy that `copy` makes of a block, in deeper loops, are reads of that block: there the prefetches
+  /// have time to spread, while beside the copy they would hold it up.
+  void addPackedBlock(memref::CopyOp copy) {
+    Value target = copy.getTarget();
+    auto isDeeper = [&](Operation *user) {
+      return isa<vector::TransferReadOp>(user) && getKeyLoop(user) == copy->getParentOp();
+    };
+    if (isa_and_nonnull<memref::AllocaOp>(target.getDefiningOp()) && llvm::any_of(target.getUsers(), isDeeper))
+      packedBlocks[target] = copy;
+  }
+
   void prefetchRead(vector::TransferReadOp read) {
     if (!read.getPermutationMap().isMinorIdentity() || read.getVectorType().getRank() == 0)
       return;
-    prefetch(read, read.getBase(), llvm::to_vector(read.getIndices()), read.getVectorType().getShape());
+    memref::CopyOp copy = packedBlocks.lookup(read.getBase());
+    Value base = copy ? copy.getSource() : read.getBase();
+    prefetch(read, base, llvm::to_vector(read.getIndices()), read.getVectorType().getShape());
   }
 
   void prefetchCopy(memref::CopyOp copy) {
     auto type = cast<MemRefType>(copy.getSource().getType());
-    if (!type.hasStaticShape() || type.getRank() == 0 || !type.isLastDimUnitStride())
+    if (!type.hasStaticShape() || type.getRank() == 0 || !type.isLastDimUnitStride() ||
+        packedBlocks.contains(copy.getTarget()))
       return;
     OpBuilder b(copy);
     SmallVector<Value> indices(type.getRank(), arith::ConstantIndexOp::create(b, copy.getLoc(), 0));
@@ -182,6 +196,7 @@ private:
   }
 
   DenseMap<Operation *, NextIteration> iterations;
+  DenseMap<Value, memref::CopyOp> packedBlocks;
 };
 
 struct PrefetchTiles : impl::PrefetchTilesBase<PrefetchTiles> {
@@ -191,6 +206,8 @@ struct PrefetchTiles : impl::PrefetchTilesBase<PrefetchTiles> {
     getOperation().walk([&](vector::TransferReadOp read) { reads.push_back(read); });
     getOperation().walk([&](memref::CopyOp copy) { copies.push_back(copy); });
     Prefetcher prefetcher;
+    for (memref::CopyOp copy : copies)
+      prefetcher.addPackedBlock(copy);
     for (vector::TransferReadOp read : reads)
       prefetcher.prefetchRead(read);
     for (memref::CopyOp copy : copies)

@@ -43,9 +43,10 @@ struct SeparateResults : impl::SeparateResultsBase<SeparateResults> {
     for (MaterializeInDestinationOp result : results)
       giveEachUseItsOwn(getStart(result.getSource()).getDefiningOp<tensor::EmptyOp>());
     llvm::SmallPtrSet<Value, 4> starts;
+    Operation *first = getOperation().getBody().front().findAncestorOpInBlock(*results.front());
     for (MaterializeInDestinationOp result : results)
       if (!starts.insert(getStart(result.getSource())).second)
-        save(result, results.front());
+        save(result, first);
   }
 
 private:
@@ -59,7 +60,7 @@ private:
   }
 
   /// Copies the result before the first one is written.
-  static void save(MaterializeInDestinationOp result, MaterializeInDestinationOp first) {
+  static void save(MaterializeInDestinationOp result, Operation *first) {
     Value source = result.getSource();
     OpBuilder b(first);
     if (Operation *producer = source.getDefiningOp(); producer && first->isBeforeInBlock(producer))

@@ -93,6 +93,43 @@ func.func @elements(%k: memref<8192x64xf32>, %out: memref<2x1xf32>) {
 
 // -----
 
+// A block that is copied to a tile: reads of the tile fetch the next block, the copy does not.
+// CHECK-LABEL: func @packed
+// CHECK-SAME: %[[K:.*]]: memref<512x8x64xf32>
+// CHECK: %[[TILE:.*]] = memref.alloca
+// CHECK: scf.for
+// CHECK: memref.subview %[[K]]
+// CHECK: %[[NEXT:.*]] = memref.subview %[[K]]
+// CHECK-NOT: memref.prefetch
+// CHECK: memref.copy
+// CHECK: scf.for %[[ROW:.*]] =
+// CHECK-COUNT-4: memref.prefetch %[[NEXT]][%[[ROW]], %{{.*}}]
+// CHECK: vector.transfer_read %[[TILE]]
+func.func @packed(%k: memref<512x8x64xf32>, %out: memref<64xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c16 = arith.constant 16 : index
+  %c32 = arith.constant 32 : index
+  %f0 = arith.constant 0.0 : f32
+  %tile = memref.alloca() : memref<16x64xf32>
+  scf.for %block = %c0 to %c32 step %c1 {
+    %start = arith.muli %block, %c16 : index
+    %keys = memref.subview %k[%start, 0, 0] [16, 1, 64] [1, 1, 1]
+        : memref<512x8x64xf32> to memref<16x64xf32, strided<[512, 1], offset: ?>>
+    memref.copy %keys, %tile : memref<16x64xf32, strided<[512, 1], offset: ?>> to memref<16x64xf32>
+    scf.for %row = %c0 to %c16 step %c1 {
+      %v = vector.transfer_read %tile[%row, %c0], %f0 {in_bounds = [true]} : memref<16x64xf32>, vector<64xf32>
+      vector.transfer_write %v, %out[%c0] {in_bounds = [true]} : vector<64xf32>, memref<64xf32>
+    }
+    %x = vector.transfer_read %out[%c0], %f0 {in_bounds = [true]} : memref<64xf32>, vector<64xf32>
+    %p = math.exp2 %x : vector<64xf32>
+    vector.transfer_write %p, %out[%c0] {in_bounds = [true]} : vector<64xf32>, memref<64xf32>
+  }
+  return
+}
+
+// -----
+
 // A block of attention is the loop that holds the exponentials: its reads fetch the next block wherever they are in it,
 // whether they index the buffer themselves (values), read pages that a table names (keys), or copy to a tile (scales).
 // The table is read one block early, too, within its bounds.

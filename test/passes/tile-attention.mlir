@@ -33,6 +33,49 @@ func.func @whole(%q: tensor<2x2x4x16xf32>, %k: tensor<2x8x16xf32>, %v: tensor<2x
 
 // -----
 
+// Keys between which the rows of another head lie are copied to a tile of their own, block by block, for 32 rows or more.
+// Values, [hkv, n, dv], lie together already.
+#schedule = #gqa.schedule<lanes = row, g = 1, m = 32, rows = 32, n = 8, split = 0, dot = false>
+// CHECK-LABEL: func @scattered
+// CHECK-SAME: %{{[a-z0-9]*}}: tensor<2x32x16xf32>, %[[K:[a-z0-9]*]]: tensor<16x2x16xf32>
+// CHECK-SAME: %[[V:[a-z0-9]*]]: tensor<2x16x16xf32>
+// CHECK: %[[SLICE:.*]] = tensor.extract_slice %[[K]]
+// CHECK: %[[KEYS:.*]] = bufferization.alloc_tensor() copy(%[[SLICE]]) : tensor<8x16xf32>
+// CHECK: %[[VALUES:.*]] = tensor.extract_slice %[[V]]
+// CHECK: gqa.online_attention
+// CHECK: key(%[[KEYS]][n, dqk]
+// CHECK: value(%[[VALUES]][n, dv]
+func.func @scattered(%q: tensor<2x32x16xf32>, %k: tensor<16x2x16xf32>, %v: tensor<2x16x16xf32>) -> tensor<2x32x16xf32> {
+  %init = tensor.empty() : tensor<2x32x16xf32>
+  %o = gqa.attention scale 0.25 schedule(#schedule)
+    query(%q[hkv, m, dqk] : tensor<2x32x16xf32>) key(%k[n, hkv, dqk] : tensor<16x2x16xf32>)
+    value(%v[hkv, n, dv] : tensor<2x16x16xf32>) outs(%init[hkv, m, dv] : tensor<2x32x16xf32>)
+  return %o : tensor<2x32x16xf32>
+}
+
+// -----
+
+// Near misses: few rows read each key, and a single head has its keys together in any order.
+#few = #gqa.schedule<lanes = row, g = 1, m = 16, rows = 16, n = 8, split = 0, dot = false>
+#many = #gqa.schedule<lanes = row, g = 1, m = 32, rows = 32, n = 8, split = 0, dot = false>
+// CHECK-LABEL: func @not_scattered
+// CHECK-NOT: bufferization.alloc_tensor
+// CHECK: return
+func.func @not_scattered(%q: tensor<2x32x16xf32>, %k: tensor<16x2x16xf32>, %q1: tensor<1x32x16xf32>, %k1: tensor<16x1x16xf32>)
+    -> (tensor<2x32x16xf32>, tensor<1x32x16xf32>) {
+  %init = tensor.empty() : tensor<2x32x16xf32>
+  %few = gqa.attention scale 0.25 schedule(#few)
+    query(%q[hkv, m, dqk] : tensor<2x32x16xf32>) key(%k[n, hkv, dqk] : tensor<16x2x16xf32>)
+    value(%k[n, hkv, dv] : tensor<16x2x16xf32>) outs(%init[hkv, m, dv] : tensor<2x32x16xf32>)
+  %init1 = tensor.empty() : tensor<1x32x16xf32>
+  %one = gqa.attention scale 0.25 schedule(#many)
+    query(%q1[hkv, m, dqk] : tensor<1x32x16xf32>) key(%k1[n, hkv, dqk] : tensor<16x1x16xf32>)
+    value(%k1[n, hkv, dv] : tensor<16x1x16xf32>) outs(%init1[hkv, m, dv] : tensor<1x32x16xf32>)
+  return %few, %one : tensor<2x32x16xf32>, tensor<1x32x16xf32>
+}
+
+// -----
+
 // Causal, any number of keys, 4 rows in tiles of 3, 6 rows of a task in vectors of 8. Tasks start with the last rows.
 // The query is padded twice, first to 3 positions, then to 8 rows.
 #schedule = #gqa.schedule<lanes = row, g = 2, m = 3, rows = 8, n = 8, split = 0, dot = false>
