@@ -133,6 +133,22 @@ double getScoreFactor(const ScoreOptions &options) {
   return options.softcap ? options.scale / *options.softcap : options.scale * log2e;
 }
 
+/// score + log2(e) * bias, for scores in base 2. Masks are often the least finite number, which times log2(e) is -inf:
+/// a row of nothing else would lose all of its keys instead of weighing them equally. So far down, where no key has a
+/// weight beside others, a bias is added as it is.
+static Value addBias(OpBuilder &builder, Location loc, Value score, Value bias) {
+  Value wide = buildToF32(builder, loc, bias);
+  Value sum = math::FmaOp::create(builder, loc, wide, buildF32(builder, loc, log2e), score);
+  if (bias.getType().isF16())
+    return sum;
+  auto isLess = [&](Value a, Value b) -> Value {
+    return arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT, a, b);
+  };
+  Value least = buildF32(builder, loc, -0x1p126);
+  Value floor = arith::SelectOp::create(builder, loc, isLess(wide, least), wide, least);
+  return arith::SelectOp::create(builder, loc, isLess(sum, floor), floor, sum);
+}
+
 Value buildScore(OpBuilder &builder, Location loc, Value product, const ScoreOptions &options, bool isProductScaled,
                  Value bias) {
   Value score = product;
@@ -142,9 +158,7 @@ Value buildScore(OpBuilder &builder, Location loc, Value product, const ScoreOpt
     score = math::TanhOp::create(builder, loc, score);
     score = arith::MulFOp::create(builder, loc, score, buildF32(builder, loc, *options.softcap * log2e));
   }
-  if (bias)
-    score = math::FmaOp::create(builder, loc, buildToF32(builder, loc, bias), buildF32(builder, loc, log2e), score);
-  return score;
+  return bias ? addBias(builder, loc, score, bias) : score;
 }
 
 Value buildIsVisible(OpBuilder &builder, Location loc, Value key, Value row, const MaskOptions &options) {
