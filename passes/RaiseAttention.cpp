@@ -56,14 +56,48 @@ std::string describe(AttentionOp op) {
 }
 
 /// An op among those that make `scores` and weights whose result attention would need as well; null if there is none.
-Operation *findScoreUse(const Softmax &softmax, const llvm::DenseSet<Operation *> &scores) {
+Operation *findScoreUse(const Softmax &softmax, const llvm::SetVector<Operation *> &scores,
+                        const llvm::SetVector<Operation *> &dying) {
   Operation *use = nullptr;
   for (ExprRef operand : softmax.getOperands())
     walk(operand, [&](ExprRef part) {
-      if (part->kind == Expr::Kind::load && scores.contains(part->origin))
+      if (part->kind == Expr::Kind::load && scores.contains(part->origin) && dying.contains(part->origin))
         use = part->origin;
     });
   return use;
+}
+
+/// The lse of the softmax, if with it and the root all scores die.
+std::optional<Lse> findLse(SoftmaxMatcher &matcher, const llvm::SetVector<Operation *> &scores,
+                           llvm::SetVector<Operation *> &dying) {
+  Operation *root = dying.front(), *products = scores.front();
+  for (Operation *op : llvm::reverse(scores)) {
+    if (dying.contains(op) || op->getNumResults() != 1)
+      continue;
+    std::optional<Lse> lse = matcher.matchLse(op->getResult(0));
+    if (!lse)
+      continue;
+    llvm::SetVector<Operation *> both = findDying({root, op});
+    if (!both.contains(products))
+      continue;
+    dying = both;
+    return lse;
+  }
+  return std::nullopt;
+}
+
+/// Moves the ops that use `value` in front of the op that makes it behind that one.
+void sinkUsers(Value value) {
+  Operation *last = value.getDefiningOp();
+  SmallVector<Operation *> early;
+  for (Operation *op : findReached(last))
+    if (op != last && op->isBeforeInBlock(last))
+      early.push_back(op);
+  llvm::sort(early, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
+  for (Operation *op : early) {
+    op->moveAfter(last);
+    last = op;
+  }
 }
 
 /// Replaces `root` by attention, if it is that.
@@ -78,20 +112,27 @@ Outcome raiseRoot(IRRewriter &rewriter, Value root, linalg::LinalgOp contraction
   if (outcome.mismatch)
     return outcome;
   Operation *rootOp = root.getDefiningOp(), *products = matcher.softmax.scores.products->origin;
-  llvm::SetVector<Operation *> dying = findDying(rootOp);
+  llvm::SetVector<Operation *> dying = findDying(rootOp), scores = findReached(products);
+  std::optional<Lse> lse;
+  if (!dying.contains(products))
+    lse = findLse(matcher, scores, dying);
   if (!dying.contains(products)) {
     outcome.mismatch = Mismatch{findOtherUse(products, dying), "uses scores or weights for something else"};
     return outcome;
   }
-  if (Operation *use = findScoreUse(matcher.softmax, findReached(products, dying))) {
+  if (Operation *use = findScoreUse(matcher.softmax, scores, dying)) {
     outcome.mismatch = Mismatch{use, "makes a bias, a mask or an operand of the scores"};
     return outcome;
   }
   AttentionBuilder builder(rewriter, tracer, matcher.softmax);
-  outcome.mismatch = builder.build();
+  outcome.mismatch = builder.build(lse);
   if (outcome.mismatch)
     return outcome;
   rewriter.replaceAllUsesWith(root, builder.replacement);
+  if (lse) {
+    rewriter.replaceAllUsesWith(lse->value, builder.lseReplacement);
+    sinkUsers(builder.lseReplacement);
+  }
   for (Operation *op : dying)
     if (op->use_empty()) {
       outcome.erased.push_back(op);

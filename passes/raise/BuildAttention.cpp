@@ -6,14 +6,15 @@
 
 namespace mlir::gqa::raise {
 
-std::optional<Mismatch> AttentionBuilder::build() {
+std::optional<Mismatch> AttentionBuilder::build(const std::optional<Lse> &lse) {
+  shareHeads();
   if (std::optional<Mismatch> mismatch = nameLoops())
     return mismatch;
   placeMasks();
   b.setInsertionPoint(softmax.root.getDefiningOp());
   if (std::optional<Mismatch> mismatch = addTensors())
     return mismatch;
-  return finish();
+  return finish(lse);
 }
 
 std::optional<Mismatch> AttentionBuilder::addTensors() {
@@ -96,7 +97,18 @@ int64_t AttentionBuilder::getStaticExtent(Dim dim, ArrayRef<Loop> loops) {
   return extent;
 }
 
-std::optional<Mismatch> AttentionBuilder::finish() {
+std::optional<SmallVector<Dim>> AttentionBuilder::addOutput(ArrayRef<Loop> loops, Type elementType) {
+  std::optional<SmallVector<Dim>> dims = operands.getDims(loops);
+  if (!dims)
+    return std::nullopt;
+  SmallVector<OpFoldResult> sizes =
+      llvm::map_to_vector(*dims, [&](Dim dim) { return operands.getExtent(dim, getStaticExtent(dim, loops)); });
+  tensors.push_back(tensor::EmptyOp::create(b, loc, sizes, elementType));
+  maps.push_back(getDimsMap(b.getContext(), *dims));
+  return dims;
+}
+
+std::optional<Mismatch> AttentionBuilder::finish(const std::optional<Lse> &lse) {
   // The output lists its dimensions in the root's order.
   auto type = cast<RankedTensorType>(softmax.root.getType());
   SmallVector<Loop> loops;
@@ -107,14 +119,15 @@ std::optional<Mismatch> AttentionBuilder::finish() {
     for (auto [loop, coefficient] : terms)
       loops.push_back(loop);
   }
-  std::optional<SmallVector<Dim>> dims = operands.getDims(loops);
-  if (!dims)
+  size_t inputs = tensors.size();
+  std::optional<SmallVector<Dim>> dims = addOutput(loops, type.getElementType()), lseDims;
+  if (lse)
+    lseDims = addOutput(lse->loops, b.getF32Type());
+  if (!dims || (lse && !lseDims))
     return Mismatch{softmax.root.getDefiningOp(), "has batch dimensions that do not lie side by side"};
-  SmallVector<OpFoldResult> sizes =
-      llvm::map_to_vector(*dims, [&](Dim dim) { return operands.getExtent(dim, getStaticExtent(dim, loops)); });
-  tensors.push_back(tensor::EmptyOp::create(b, loc, sizes, type.getElementType()));
-  maps.push_back(getDimsMap(b.getContext(), *dims));
-  segments.append({0, 0, 0, 0, 1}); // nothing of a KV cache, one output
+  SmallVector<Type> types =
+      llvm::map_to_vector(ArrayRef(tensors).drop_front(inputs), [](Value t) { return t.getType(); });
+  segments.append({0, 0, 0, 0, int32_t(types.size())}); // nothing of a KV cache
 
   SmallVector<NamedAttribute> attributes = {b.getNamedAttr("indexing_maps", b.getAffineMapArrayAttr(maps)),
                                             b.getNamedAttr("scale", b.getF32FloatAttr(softmax.scores.scale)),
@@ -129,7 +142,7 @@ std::optional<Mismatch> AttentionBuilder::finish() {
     attributes.push_back(b.getNamedAttr("window_left", b.getI64IntegerAttr(*windowLeft)));
   if (windowRight)
     attributes.push_back(b.getNamedAttr("window_right", b.getI64IntegerAttr(*windowRight)));
-  attention = AttentionOp::create(b, loc, tensors.back().getType(), tensors, attributes);
+  attention = AttentionOp::create(b, loc, types, tensors, attributes);
 
   std::string complaint;
   {
@@ -141,6 +154,9 @@ std::optional<Mismatch> AttentionBuilder::finish() {
       return Mismatch{softmax.root.getDefiningOp(), "is attention that gqa.attention cannot say: " + complaint};
   }
   replacement = operands.buildReshape(operands.splitBatch(attention.getResult(0), *dims), groupSizes, type);
+  if (lse)
+    lseReplacement = operands.buildReshape(operands.splitBatch(attention.getResult(1), *lseDims), lse->groupSizes,
+                                           cast<RankedTensorType>(lse->value.getType()));
   return std::nullopt;
 }
 

@@ -14,17 +14,23 @@ public:
   AttentionBuilder(OpBuilder &b, Tracer &tracer, Softmax &softmax)
       : b(b), loc(softmax.root.getLoc()), tracer(tracer), softmax(softmax), operands(b, loc, tracer, names) {}
 
-  /// Sets `replacement`, of the root's type, or says why there is none. What was built until then is dead.
-  std::optional<Mismatch> build();
+  /// Sets `replacement`, of the root's type, and `lseReplacement`, of the type of `lse`, if there is one, or says why
+  /// there is none. What was built until then is dead.
+  std::optional<Mismatch> build(const std::optional<Lse> &lse);
 
-  Value replacement;
+  Value replacement, lseReplacement;
   AttentionOp attention;
 
 private:
+  // ShareHeads.cpp
+  void shareHeads();
+  void shareHeads(ExprRef &load, ExprRef other);
+
   /// Gives each loop its name.
   std::optional<Mismatch> nameLoops();
   std::optional<Mismatch> nameShared(ArrayRef<Loop> shared);
   std::optional<Mismatch> nameBatch(ArrayRef<Loop> shared);
+  Loop chooseHeads(ArrayRef<Loop> shared);
   std::optional<Mismatch> nameRows(ArrayRef<Loop> rows, ArrayRef<Loop> shared);
   /// Splits masks into attributes of the op and what remains a mask.
   void placeMasks();
@@ -34,7 +40,9 @@ private:
 
   std::optional<Mismatch> addTensors();
   std::optional<Mismatch> addOperand(ExprRef expr, ArrayRef<Dim> allowed, bool isBoolean, StringRef name);
-  std::optional<Mismatch> finish();
+  std::optional<Mismatch> finish(const std::optional<Lse> &lse);
+  /// Adds a destination that runs through `loops`, outermost first; says which dimensions it lists.
+  std::optional<SmallVector<Dim>> addOutput(ArrayRef<Loop> loops, Type elementType);
   int64_t getStaticExtent(Dim dim, ArrayRef<Loop> loops);
   ExprRef combineMasks();
   ExprRef getKvLen();

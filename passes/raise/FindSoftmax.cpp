@@ -3,6 +3,7 @@
 #include "passes/raise/Trace.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Transforms/RegionUtils.h"
@@ -85,12 +86,24 @@ SmallVector<Exponential> findExponentials(FunctionOpInterface function) {
 
 //===-- What a replacement leaves unused --------------------------------------------------------------------------===//
 
-llvm::SetVector<Operation *> findDying(Operation *root) {
-  llvm::SetVector<Operation *> dying;
-  dying.insert(root);
+/// Whether `op` has no effect, or none but assertions about its elements: they go with the elements.
+static bool onlyComputes(Operation *op) {
+  if (isPure(op))
+    return true;
+  if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op); !linalgOp || !linalgOp.hasPureTensorSemantics())
+    return false;
+  return !op->walk([&](Operation *inner) {
+              bool isHarmless = inner == op || isPure(inner) || isa<cf::AssertOp, linalg::YieldOp>(inner);
+              return isHarmless ? WalkResult::advance() : WalkResult::interrupt();
+            }).wasInterrupted();
+}
+
+llvm::SetVector<Operation *> findDying(ArrayRef<Operation *> roots) {
+  llvm::SetVector<Operation *> dying(roots.begin(), roots.end());
+  Block *block = roots[0]->getBlock();
   auto isDying = [&](Operation *op) {
-    return isPure(op) && llvm::all_of(op->getUsers(), [&](Operation *user) {
-             Operation *sibling = getSibling(user, root->getBlock());
+    return onlyComputes(op) && llvm::all_of(op->getUsers(), [&](Operation *user) {
+             Operation *sibling = getSibling(user, block);
              return isa<tensor::DimOp>(user) || (sibling && dying.contains(sibling));
            });
   };
@@ -98,20 +111,20 @@ llvm::SetVector<Operation *> findDying(Operation *root) {
     SetVector<Value> used(dying[i]->operand_begin(), dying[i]->operand_end());
     getUsedValuesDefinedAbove(dying[i]->getRegions(), used);
     for (Value value : used)
-      if (Operation *op = value.getDefiningOp(); op && op->getBlock() == root->getBlock() && isDying(op))
+      if (Operation *op = value.getDefiningOp(); op && op->getBlock() == block && isDying(op))
         dying.insert(op);
   }
   return dying;
 }
 
-llvm::DenseSet<Operation *> findReached(Operation *source, const llvm::SetVector<Operation *> &dying) {
-  llvm::SetVector<Operation *> worklist;
-  worklist.insert(source);
-  for (size_t i = 0; i < worklist.size(); ++i)
-    for (Operation *user : worklist[i]->getUsers())
-      if (Operation *sibling = getSibling(user, source->getBlock()); sibling && dying.contains(sibling))
-        worklist.insert(sibling);
-  return llvm::DenseSet<Operation *>(worklist.begin(), worklist.end());
+llvm::SetVector<Operation *> findReached(Operation *source) {
+  llvm::SetVector<Operation *> reached;
+  reached.insert(source);
+  for (size_t i = 0; i < reached.size(); ++i)
+    for (Operation *user : reached[i]->getUsers())
+      if (Operation *sibling = getSibling(user, source->getBlock()))
+        reached.insert(sibling);
+  return reached;
 }
 
 Operation *findOtherUse(Operation *wanted, const llvm::SetVector<Operation *> &dying) {

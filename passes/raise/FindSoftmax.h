@@ -19,11 +19,11 @@ struct Exponential {
 /// All exponentials of a function.
 SmallVector<Exponential> findExponentials(FunctionOpInterface function);
 
-/// The ops that have no use any more once nothing uses `root`, `root` first. Uses by tensor.dim do not count.
-llvm::SetVector<Operation *> findDying(Operation *root);
+/// The ops that have no use any more once nothing uses `roots`, which come first. Uses by tensor.dim do not count.
+llvm::SetVector<Operation *> findDying(ArrayRef<Operation *> roots);
 
-/// The ops among `dying` that `source` reaches, itself included.
-llvm::DenseSet<Operation *> findReached(Operation *source, const llvm::SetVector<Operation *> &dying);
+/// The ops that `source` reaches, itself included, in an order in which each follows one that it uses.
+llvm::SetVector<Operation *> findReached(Operation *source);
 
 /// An op that keeps alive what would die with `root` otherwise, if `wanted` is not among the `dying`.
 Operation *findOtherUse(Operation *wanted, const llvm::SetVector<Operation *> &dying);

@@ -2,6 +2,8 @@
 
 #include "passes/raise/BuildAttention.h"
 
+#include <array>
+
 namespace mlir::gqa::raise {
 
 std::optional<Mismatch> AttentionBuilder::nameLoops() {
@@ -66,14 +68,39 @@ std::optional<Mismatch> AttentionBuilder::nameShared(ArrayRef<Loop> shared) {
   return std::nullopt;
 }
 
-/// More than two loops of query and key or value: K/V heads are those that a group was split from, or the last ones.
-std::optional<Mismatch> AttentionBuilder::nameBatch(ArrayRef<Loop> shared) {
+/// The loops along which `load` is read, outermost first.
+static SmallVector<Loop> getOrderedLoops(ExprRef load, const Tracer &tracer) {
+  SmallVector<Loop> loops;
+  for (ExprRef operand : load->operands)
+    if (std::optional<Linear> index = tracer.exprs.getLinear(operand))
+      for (auto [loop, coefficient] : index->getOutermostFirst())
+        loops.push_back(loop);
+  return loops;
+}
+
+/// More than two loops of query and key or value. Those that can be K/V heads leave the others side by side, as one
+/// batch: if there is a choice, the loop that a group was split from, or the last one.
+Loop AttentionBuilder::chooseHeads(ArrayRef<Loop> shared) {
   auto isSplit = [&](Loop loop) {
     std::optional<Loop> sibling = tracer.loops.getSibling(loop);
     return sibling && !llvm::is_contained(shared, *sibling);
   };
-  const Loop *split = llvm::find_if(shared, isSplit);
-  Loop heads = split == shared.end() ? shared.back() : *split;
+  SmallVector<Loop> candidates = llvm::filter_to_vector(shared, isSplit);
+  candidates.append(shared.rbegin(), shared.rend());
+  auto leavesBatch = [&](Loop heads) {
+    SmallVector<Loop> batch = llvm::filter_to_vector(shared, [&](Loop loop) { return loop != heads; });
+    return llvm::all_of(std::array{softmax.query, softmax.key, softmax.value}, [&](ExprRef load) {
+      SmallVector<Loop> loops = getOrderedLoops(load, tracer);
+      auto *first = llvm::find(loops, batch[0]);
+      return ArrayRef(first, loops.end()).take_front(batch.size()) == ArrayRef(batch);
+    });
+  };
+  auto *heads = llvm::find_if(candidates, leavesBatch);
+  return heads == candidates.end() ? candidates[0] : *heads;
+}
+
+std::optional<Mismatch> AttentionBuilder::nameBatch(ArrayRef<Loop> shared) {
+  Loop heads = chooseHeads(shared);
   SmallVector<Loop> batch = llvm::filter_to_vector(shared, [&](Loop loop) { return loop != heads; });
   for (Loop loop : shared) {
     if (!dependsOn(softmax.key, loop, tracer.loops) || !dependsOn(softmax.value, loop, tracer.loops))

@@ -261,7 +261,9 @@ void ScoreMatcher::addBias(ExprRef expr, double factor) {
       return addTerm(expr->operands[3 - i], factor);
     }
   }
-  expr = dropRowTerms(expr);
+  ExprRef kept = dropRowTerms(expr);
+  scores.lacksRowTerms |= kept != expr;
+  expr = kept;
   if (factor != 1)
     expr = tracer.exprs.getOp<arith::MulFOp>({expr, tracer.exprs.getNumber(factor, expr->type)}, expr->type);
   scores.biases.push_back(expr);

@@ -32,7 +32,8 @@ struct Scores {
   SmallVector<ExprRef> biases;
   SmallVector<ExprRef> masks; ///< true where a key is visible
   SmallVector<SignedTerm>
-      shifts; ///< added, but the same for all keys of a row: without effect, unless the sum lacks it
+      shifts;                 ///< added, but the same for all keys of a row: without effect, unless the sum lacks it
+  bool lacksRowTerms = false; ///< biases came with more that is the same for all keys of a row
 };
 
 /// A select fill that no score can compete with: a masked key then has no weight in a row that has any other key.

@@ -133,7 +133,7 @@ std::optional<Mismatch> SoftmaxMatcher::matchFactors(Operation *op, const Produc
   for (ExprRef factor : product.factors) {
     if (isExponential(factor))
       exponentials.push_back(factor);
-    else if (dependsOn(factor, softmax.keyLoop, tracer.loops))
+    else if (dependsOn(tracer.expandAll(factor), softmax.keyLoop, tracer.loops))
       values.push_back(factor);
     else
       flatten(factor, /*isDivisor=*/false, Expand::all, rest); // a reciprocal, perhaps

@@ -28,6 +28,13 @@ struct Softmax {
   SmallVector<ExprRef> getOperands() const;
 };
 
+/// The logarithm of the sum of a softmax's exponentials, one element per row.
+struct Lse {
+  Value value;
+  SmallVector<Loop> loops;         ///< outermost first
+  SmallVector<int64_t> groupSizes; ///< how many of them each dimension of `value` runs through
+};
+
 /// Matches the softmax whose weights `contraction` multiplies with a value, up to `root`, which is its result or what
 /// becomes of that elementwise. `weights` are the ops that exponentials reach without a reduction in between.
 class SoftmaxMatcher {
@@ -35,6 +42,9 @@ public:
   SoftmaxMatcher(Tracer &tracer, const llvm::DenseSet<Operation *> &weights) : tracer(tracer), weights(weights) {}
 
   std::optional<Mismatch> match(Value root, linalg::LinalgOp contraction);
+
+  /// Whether `value` is the lse of the matched softmax.
+  std::optional<Lse> matchLse(Value value);
 
   /// Whether there is a sum of exponentials to speak of: a mismatch is worth reporting only then.
   bool isSoftmax() const { return exponent && hasSum; }
@@ -66,6 +76,9 @@ private:
   bool isPartOfScores(ExprRef expr);
   bool hasSameTerms(ArrayRef<SignedTerm> a, ArrayRef<SignedTerm> b);
 
+  // SoftmaxLse.cpp
+  bool isLse(ExprRef load);
+
   // SoftmaxProducts.cpp: the first contraction, and what the operands are copies of.
   std::optional<Mismatch> matchProducts();
   ExprRef followCopies(ExprRef load, double *scale);
@@ -78,7 +91,7 @@ private:
   SmallVector<SignedTerm> terms; // the exponent as a sum, without the logarithm of the sum
   SmallVector<ExprRef> divisors;
   SmallVector<ExprRef> kept, sumKept; // where the weights, and what is summed, are not set to 0
-  bool isBase2 = false, hasSum = false;
+  bool isBase2 = false, hasSum = false, isSumInExponent = false;
 };
 
 } // namespace mlir::gqa::raise

@@ -35,7 +35,7 @@ std::optional<Mismatch> SoftmaxMatcher::matchSum(Operation *op) {
       terms, [](const SignedTerm &term) { return term.sign < 0 && skipCasts(term.expr)->isOp<math::LogOp>(); });
   if (logarithm == terms.end())
     return Mismatch{op, "has weights that nothing divides by their sum"};
-  hasSum = true;
+  hasSum = isSumInExponent = true;
   ExprRef sum = skipCasts(logarithm->expr)->operands[0];
   terms.erase(logarithm);
   return matchDivisor(sum);

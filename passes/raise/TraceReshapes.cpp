@@ -191,6 +191,10 @@ ExprRef Tracer::expandReshape(Value source, ExprRef load) {
     if (!extents.empty())
       indices[begin] = position;
   }
+  // A tensor of no dimensions has no segments.
+  for (auto [index, extent] : llvm::zip_equal(indices, shape))
+    if (!index && extent == 1)
+      index = zero;
   if (llvm::is_contained(indices, nullptr))
     return nullptr;
   return getLoad(source, indices, shape);
