@@ -251,7 +251,10 @@ def SeparateResults : Pass<"gqa-separate-results", "::mlir::func::FuncOp"> {
     Upstream's elimination of empty tensors lets what leads to a result be computed in the result's own buffer, and its
     analysis does not see that this buffer is then written as a result. If a second result is another state of the same
     tensor, such as a second sum from the same zeros, it could lie there too. This pass saves the second one in a tensor
-    of its own before the first result is written; empty tensors that results start from are not shared in the first place.
+    of its own before the first result is written.
+
+    Empty tensors are not shared in the first place: each use gets its own. That also keeps bufferisation, which compares
+    all uses of a tensor with each other, from taking quadratic time where all layers of a model use one.
   }];
   let dependentDialects = ["bufferization::BufferizationDialect", "tensor::TensorDialect"];
 }

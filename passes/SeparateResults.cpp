@@ -33,6 +33,9 @@ Value getStart(Value value) {
 
 struct SeparateResults : impl::SeparateResultsBase<SeparateResults> {
   void runOnOperation() override {
+    SmallVector<tensor::EmptyOp> empties;
+    getOperation().walk([&](tensor::EmptyOp op) { empties.push_back(op); });
+    llvm::for_each(empties, giveEachUseItsOwn);
     SmallVector<MaterializeInDestinationOp> results;
     getOperation().walk([&](MaterializeInDestinationOp op) {
       if (isa<MemRefType>(op.getDest().getType()))
@@ -40,8 +43,6 @@ struct SeparateResults : impl::SeparateResultsBase<SeparateResults> {
     });
     if (results.size() < 2)
       return;
-    for (MaterializeInDestinationOp result : results)
-      giveEachUseItsOwn(getStart(result.getSource()).getDefiningOp<tensor::EmptyOp>());
     llvm::SmallPtrSet<Value, 4> starts;
     Operation *first = getOperation().getBody().front().findAncestorOpInBlock(*results.front());
     for (MaterializeInDestinationOp result : results)
@@ -50,10 +51,9 @@ struct SeparateResults : impl::SeparateResultsBase<SeparateResults> {
   }
 
 private:
-  /// An empty tensor holds nothing that its users would share.
+  /// An empty tensor holds nothing that its users would share. Bufferisation compares all uses of a tensor with each
+  /// other, and all layers of a model may use one.
   static void giveEachUseItsOwn(tensor::EmptyOp op) {
-    if (!op)
-      return;
     OpBuilder b(op);
     for (OpOperand &use : llvm::make_early_inc_range(llvm::drop_begin(op->getUses())))
       use.set(b.clone(*op)->getResult(0));

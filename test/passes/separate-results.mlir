@@ -33,3 +33,16 @@ func.func @shared_empty(%x: tensor<4xf32>, %a: memref<4xf32>, %b: memref<4xf32>)
   bufferization.materialize_in_destination %log in restrict writable %b : (tensor<4xf32>, memref<4xf32>) -> ()
   return
 }
+
+// The same without results.
+// CHECK-LABEL: func @shared_empty_within
+// CHECK:         %[[A:.*]] = tensor.empty
+// CHECK:         %[[B:.*]] = tensor.empty
+// CHECK:         linalg.exp {{.*}} outs(%[[A]]
+// CHECK:         linalg.log {{.*}} outs(%[[B]]
+func.func @shared_empty_within(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %empty = tensor.empty() : tensor<4xf32>
+  %exp = linalg.exp ins(%x : tensor<4xf32>) outs(%empty : tensor<4xf32>) -> tensor<4xf32>
+  %log = linalg.log ins(%exp : tensor<4xf32>) outs(%empty : tensor<4xf32>) -> tensor<4xf32>
+  return %log : tensor<4xf32>
+}
