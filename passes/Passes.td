@@ -255,8 +255,11 @@ def SeparateResults : Pass<"gqa-separate-results", "::mlir::func::FuncOp"> {
 
     Empty tensors are not shared in the first place: each use gets its own. That also keeps bufferisation, which compares
     all uses of a tensor with each other, from taking quadratic time where all layers of a model use one.
+
+    A result that reshapes what an op computed is written in the op's shape, so that the op itself can write to the
+    result's buffer.
   }];
-  let dependentDialects = ["bufferization::BufferizationDialect", "tensor::TensorDialect"];
+  let dependentDialects = ["bufferization::BufferizationDialect", "memref::MemRefDialect", "tensor::TensorDialect"];
 }
 
 def BooleansAsBytes : Pass<"gqa-booleans-as-bytes", "::mlir::ModuleOp"> {

@@ -128,7 +128,13 @@ Outcome raiseRoot(IRRewriter &rewriter, Value root, linalg::LinalgOp contraction
   outcome.mismatch = builder.build(lse);
   if (outcome.mismatch)
     return outcome;
-  rewriter.replaceAllUsesWith(root, builder.replacement);
+  rewriter.replaceAllUsesWith(builder.replaced, builder.replacement);
+  for (Operation *op = builder.replaced.getDefiningOp(); op != rootOp;) {
+    Operation *arranged = op->getOperand(0).getDefiningOp();
+    outcome.erased.push_back(op);
+    rewriter.eraseOp(op);
+    op = arranged;
+  }
   if (lse) {
     rewriter.replaceAllUsesWith(lse->value, builder.lseReplacement);
     sinkUsers(builder.lseReplacement);

@@ -2,6 +2,7 @@
 
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Interfaces/LoopLikeInterface.h"
@@ -41,6 +42,7 @@ struct SeparateResults : impl::SeparateResultsBase<SeparateResults> {
       if (isa<MemRefType>(op.getDest().getType()))
         results.push_back(op);
     });
+    llvm::for_each(results, writeUnshaped);
     if (results.size() < 2)
       return;
     llvm::SmallPtrSet<Value, 4> starts;
@@ -51,6 +53,41 @@ struct SeparateResults : impl::SeparateResultsBase<SeparateResults> {
   }
 
 private:
+  /// A result that reshapes what an op writes is written in the op's shape, so that the op can write to the result's
+  /// buffer itself.
+  static void writeUnshaped(MaterializeInDestinationOp result) {
+    OpBuilder b(result);
+    while (Value dest = buildUnshaped(b, result.getSource().getDefiningOp(), result.getDest())) {
+      result.getSourceMutable().assign(result.getSource().getDefiningOp()->getOperand(0));
+      result.getDestMutable().assign(dest);
+    }
+  }
+
+  /// `dest` in the shape of what `reshape` reads; null if that is no view.
+  static Value buildUnshaped(OpBuilder &b, Operation *reshape, Value dest) {
+    auto type = cast<MemRefType>(dest.getType());
+    if (auto collapse = dyn_cast_or_null<tensor::CollapseShapeOp>(reshape)) {
+      SmallVector<ReassociationIndices> groups = collapse.getReassociationIndices();
+      ArrayRef<int64_t> shape = collapse.getSrcType().getShape();
+      if (!collapse.getSrcType().hasStaticShape() || groups.empty())
+        return nullptr;
+      FailureOr<MemRefType> expanded = memref::ExpandShapeOp::computeExpandedType(type, shape, groups);
+      if (failed(expanded))
+        return nullptr;
+      return memref::ExpandShapeOp::create(b, reshape->getLoc(), *expanded, dest, groups);
+    }
+    // Dimensions of extent 1 that the result has in addition.
+    auto expand = dyn_cast_or_null<tensor::ExpandShapeOp>(reshape);
+    if (!expand || !expand.getResultType().hasStaticShape())
+      return nullptr;
+    ArrayRef<int64_t> shape = expand.getSrcType().getShape();
+    SmallVector<int64_t> offsets(type.getRank(), 0), strides(type.getRank(), 1);
+    if (computeRankReductionMask(type.getShape(), shape) == std::nullopt)
+      return nullptr;
+    MemRefType reduced = memref::SubViewOp::inferRankReducedResultType(shape, type, offsets, type.getShape(), strides);
+    return memref::SubViewOp::create(b, reshape->getLoc(), reduced, dest, offsets, type.getShape(), strides);
+  }
+
   /// An empty tensor holds nothing that its users would share. Bufferisation compares all uses of a tensor with each
   /// other, and all layers of a model may use one.
   static void giveEachUseItsOwn(tensor::EmptyOp op) {

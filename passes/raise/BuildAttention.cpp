@@ -108,19 +108,26 @@ std::optional<SmallVector<Dim>> AttentionBuilder::addOutput(ArrayRef<Loop> loops
   return dims;
 }
 
-std::optional<Mismatch> AttentionBuilder::finish(const std::optional<Lse> &lse) {
-  // The output lists its dimensions in the root's order.
-  auto type = cast<RankedTensorType>(softmax.root.getType());
-  SmallVector<Loop> loops;
-  SmallVector<int64_t> groupSizes;
+/// The op writes its output as the last transposition or reshape leaves it.
+Arrangement AttentionBuilder::arrangeOutput() {
+  Arrangement first{softmax.root, {}};
   for (Loop root : softmax.rootLoops) {
-    SmallVector<Linear::Term, 2> terms = tracer.loops.getIndex(root).getOutermostFirst();
-    groupSizes.push_back(terms.size());
-    for (auto [loop, coefficient] : terms)
-      loops.push_back(loop);
+    first.dims.emplace_back();
+    for (auto [loop, coefficient] : tracer.loops.getIndex(root).getOutermostFirst())
+      first.dims.back().push_back(loop);
   }
+  SmallVector<Arrangement> arrangements = followArrangements(first, tracer.loops);
+  while (arrangements.size() > 1 && !operands.getDims(arrangements.back().getLoops()))
+    arrangements.pop_back();
+  return arrangements.back();
+}
+
+std::optional<Mismatch> AttentionBuilder::finish(const std::optional<Lse> &lse) {
+  Arrangement output = arrangeOutput();
+  replaced = output.tensor;
+  auto type = cast<RankedTensorType>(replaced.getType());
   size_t inputs = tensors.size();
-  std::optional<SmallVector<Dim>> dims = addOutput(loops, type.getElementType()), lseDims;
+  std::optional<SmallVector<Dim>> dims = addOutput(output.getLoops(), type.getElementType()), lseDims;
   if (lse)
     lseDims = addOutput(lse->loops, b.getF32Type());
   if (!dims || (lse && !lseDims))
@@ -153,7 +160,7 @@ std::optional<Mismatch> AttentionBuilder::finish(const std::optional<Lse> &lse) 
     if (failed(attention.verify()))
       return Mismatch{softmax.root.getDefiningOp(), "is attention that gqa.attention cannot say: " + complaint};
   }
-  replacement = operands.buildReshape(operands.splitBatch(attention.getResult(0), *dims), groupSizes, type);
+  replacement = operands.buildReshape(operands.splitBatch(attention.getResult(0), *dims), output.getGroupSizes(), type);
   if (lse)
     lseReplacement = operands.buildReshape(operands.splitBatch(attention.getResult(1), *lseDims), lse->groupSizes,
                                            cast<RankedTensorType>(lse->value.getType()));

@@ -2,6 +2,7 @@
 #define GQA_PASSES_RAISE_BUILDATTENTION_H
 
 #include "dialect/GQADialect.h"
+#include "passes/raise/Arrangement.h"
 #include "passes/raise/Masks.h"
 #include "passes/raise/Operands.h"
 #include "passes/raise/Softmax.h"
@@ -14,10 +15,11 @@ public:
   AttentionBuilder(OpBuilder &b, Tracer &tracer, Softmax &softmax)
       : b(b), loc(softmax.root.getLoc()), tracer(tracer), softmax(softmax), operands(b, loc, tracer, names) {}
 
-  /// Sets `replacement`, of the root's type, and `lseReplacement`, of the type of `lse`, if there is one, or says why
-  /// there is none. What was built until then is dead.
+  /// Sets `replacement`, for `replaced`, and `lseReplacement`, for `lse`, if there is one, or says why there is none.
+  /// What was built until then is dead.
   std::optional<Mismatch> build(const std::optional<Lse> &lse);
 
+  Value replaced; ///< the root, or what transposes and reshapes make of it
   Value replacement, lseReplacement;
   AttentionOp attention;
 
@@ -43,6 +45,7 @@ private:
   std::optional<Mismatch> finish(const std::optional<Lse> &lse);
   /// Adds a destination that runs through `loops`, outermost first; says which dimensions it lists.
   std::optional<SmallVector<Dim>> addOutput(ArrayRef<Loop> loops, Type elementType);
+  Arrangement arrangeOutput();
   int64_t getStaticExtent(Dim dim, ArrayRef<Loop> loops);
   ExprRef combineMasks();
   ExprRef getKvLen();

@@ -1,5 +1,6 @@
 // The logarithm of the sum of the exponentials as a second result: what merges attention over parts of the keys.
 
+#include "passes/raise/Arrangement.h"
 #include "passes/raise/Softmax.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -23,26 +24,6 @@ static bool isLogarithm(Value value) {
     indices.push_back(tracer.exprs.getIndex(loops.create(extent)));
   SmallVector<SignedTerm> terms = getSummands(tracer.expandAll(tracer.getLoad(value, indices)));
   return findLog(terms) != terms.end();
-}
-
-/// How many of `rows`, one after the other, each dimension of `shape` runs through.
-static std::optional<SmallVector<int64_t>> groupLoops(ArrayRef<Loop> rows, ArrayRef<int64_t> shape,
-                                                      const Loops &loops) {
-  SmallVector<int64_t> sizes;
-  for (int64_t extent : shape) {
-    sizes.push_back(0);
-    for (int64_t rest = extent; rest != 1; ++sizes.back()) {
-      if (rows.empty())
-        return std::nullopt;
-      int64_t next = loops.getExtent(rows.front());
-      bool isDynamic = ShapedType::isDynamic(rest) || ShapedType::isDynamic(next);
-      if (isDynamic ? next != rest : rest % next != 0)
-        return std::nullopt;
-      rest = isDynamic ? 1 : rest / next;
-      rows = rows.drop_front();
-    }
-  }
-  return rows.empty() ? std::optional(sizes) : std::nullopt;
 }
 
 std::optional<Lse> SoftmaxMatcher::matchLse(Value value) {

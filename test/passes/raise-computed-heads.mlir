@@ -177,3 +177,19 @@ func.func @index_per_head(%q: tensor<6x5x16xf32>, %k: tensor<2x7x16xf32>, %v: te
   %r = func.call @attend(%q, %shifted, %rv) : (tensor<6x5x16xf32>, tensor<6x7x16xf32>, tensor<6x7x16xf32>) -> tensor<6x5x16xf32>
   return %r : tensor<6x5x16xf32>
 }
+
+// The output is written as the transposition behind it leaves it, with the heads merged.
+// CHECK-LABEL: func.func @merged_output(
+// CHECK: %[[O:.*]] = gqa.attention
+// CHECK: outs(%{{.*}}[m, hkv, g, dv] : tensor<5x2x3x16xf32>)
+// CHECK: %[[MERGED:.*]] = tensor.collapse_shape %[[O]] {{\[\[}}0], [1, 2, 3]] : tensor<5x2x3x16xf32> into tensor<5x96xf32>
+// CHECK-NEXT: return %[[MERGED]]
+func.func @merged_output(%q: tensor<6x5x16xf32>, %k: tensor<2x7x16xf32>, %v: tensor<2x7x16xf32>) -> tensor<5x96xf32> {
+  %rk = func.call @repeat(%k) : (tensor<2x7x16xf32>) -> tensor<6x7x16xf32>
+  %rv = func.call @repeat(%v) : (tensor<2x7x16xf32>) -> tensor<6x7x16xf32>
+  %r = func.call @attend(%q, %rk, %rv) : (tensor<6x5x16xf32>, tensor<6x7x16xf32>, tensor<6x7x16xf32>) -> tensor<6x5x16xf32>
+  %e = tensor.empty() : tensor<5x6x16xf32>
+  %t = linalg.transpose ins(%r : tensor<6x5x16xf32>) outs(%e : tensor<5x6x16xf32>) permutation = [1, 0, 2]
+  %merged = tensor.collapse_shape %t [[0], [1, 2]] : tensor<5x6x16xf32> into tensor<5x96xf32>
+  return %merged : tensor<5x96xf32>
+}

@@ -46,3 +46,17 @@ func.func @shared_empty_within(%x: tensor<4xf32>) -> tensor<4xf32> {
   %log = linalg.log ins(%exp : tensor<4xf32>) outs(%empty : tensor<4xf32>) -> tensor<4xf32>
   return %log : tensor<4xf32>
 }
+
+// Heads that are merged in the result are written apart, and a batch of one is left out.
+// CHECK-LABEL: func @reshaped
+// CHECK-SAME:    %[[X:.*]]: tensor<2x4x8xf32>, %[[A:.*]]: memref
+// CHECK:         %[[ONE:.*]] = memref.subview %[[A]][0, 0, 0] [1, 8, 8] [1, 1, 1] : {{.*}} to memref<8x8xf32
+// CHECK:         %[[APART:.*]] = memref.expand_shape %[[ONE]] {{\[\[}}0, 1], [2]] {{.*}} into memref<2x4x8xf32, strided<[?, ?, 1], offset: ?>>
+// CHECK:         bufferization.materialize_in_destination %[[X]] in restrict writable %[[APART]]
+func.func @reshaped(%x: tensor<2x4x8xf32>, %a: memref<1x8x8xf32, strided<[?, ?, 1], offset: ?>>) {
+  %merged = tensor.collapse_shape %x [[0, 1], [2]] : tensor<2x4x8xf32> into tensor<8x8xf32>
+  %batch = tensor.expand_shape %merged [[0, 1], [2]] output_shape [1, 8, 8] : tensor<8x8xf32> into tensor<1x8x8xf32>
+  bufferization.materialize_in_destination %batch in restrict writable %a
+    : (tensor<1x8x8xf32>, memref<1x8x8xf32, strided<[?, ?, 1], offset: ?>>) -> ()
+  return
+}
