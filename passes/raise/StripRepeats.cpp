@@ -109,7 +109,7 @@ std::optional<SmallVector<Value>> RepeatStripper::stripExtracts(linalg::LinalgOp
     tensors.push_back(nullptr);
     for (auto [position, index] : llvm::enumerate(extract.getIndices())) {
       auto indexOp = index.getDefiningOp<linalg::IndexOp>();
-      if (!indexOp || indexOp->getParentOp() != op || indexOp.getDim() != loop)
+      if (!indexOp || indexOp.getDim() != loop)
         continue;
       if (!tensors.back())
         tensors.back() = strip(extract.getTensor(), position, group);
