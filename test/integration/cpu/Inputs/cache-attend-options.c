@@ -1,10 +1,7 @@
 /* See ../cache-attend-options.test. */
-#include "runtime/gqa.h"
+#include "cache-helpers.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { HEADS = 6, KV_HEADS = 2, GROUP = HEADS / KV_HEADS, DIM = 32, SEQUENCES = 2, MOST = 160, ROUNDS = 24 };
 enum { MASKED, SINKS, CHANNELS, ROTATED, MASKED_RING, LAYERS };
@@ -19,39 +16,10 @@ static float keys[SEQUENCES][MOST][KV_HEADS][DIM], values[SEQUENCES][MOST][KV_HE
 static float channel_scales[KV_HEADS][DIM], sink_logits[HEADS];
 static uint8_t mask[SEQUENCES * 8][MOST];
 
-static gqa_context *context;
 static gqa_artifact *artifacts[LAYERS];
 static gqa_cache *cache;
 static gqa_sequence sequences[SEQUENCES];
 static int64_t lengths[SEQUENCES];
-
-static void check(gqa_status status) {
-  if (status == GQA_OK)
-    return;
-  fprintf(stderr, "%s: %s\n", gqa_status_name(status), gqa_context_message(context));
-  exit(1);
-}
-
-typedef struct tensor {
-  DLTensor dl;
-  int64_t shape[3];
-} tensor;
-
-/* A dense tensor with `rank` of the extents. */
-static DLTensor *make_tensor(tensor *t, const void *data, int rank, int64_t a, int64_t b, int64_t c, int bytes) {
-  memset(t, 0, sizeof(*t));
-  t->shape[0] = a;
-  t->shape[1] = b;
-  t->shape[2] = c;
-  t->dl.data = (void *)data;
-  t->dl.device.device_type = kDLCPU;
-  t->dl.ndim = rank;
-  t->dl.dtype.code = bytes == 1 ? kDLUInt : kDLFloat;
-  t->dl.dtype.bits = (uint8_t)(8 * bytes);
-  t->dl.dtype.lanes = 1;
-  t->dl.shape = t->shape;
-  return &t->dl;
-}
 
 static float draw(void) {
   static unsigned seed = 1;

@@ -1,10 +1,7 @@
 /* See ../cache-attend.test. */
-#include "runtime/gqa.h"
+#include "cache-helpers.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { HEADS = 6, KV_HEADS = 2, GROUP = HEADS / KV_HEADS, KEY_DIM = 32, VALUE_DIM = 48, SEQUENCES = 4, MOST = 480 };
 enum { CONTIGUOUS, PAGED, QUANTISED, RING, LAYERS };
@@ -17,38 +14,10 @@ static const int64_t rounds[ROUNDS][SEQUENCES] = {{8, 1, 0, 8}, {8, 8, 8, 1}, {1
 /* The whole history, [sequence][token][head][dim]. */
 static float keys[SEQUENCES][MOST][KV_HEADS][KEY_DIM], values[SEQUENCES][MOST][KV_HEADS][VALUE_DIM];
 
-static gqa_context *context;
 static gqa_artifact *artifacts[LAYERS];
 static gqa_cache *cache;
 static gqa_sequence sequences[SEQUENCES];
 static int64_t lengths[SEQUENCES];
-
-static void check(gqa_status status) {
-  if (status == GQA_OK)
-    return;
-  fprintf(stderr, "%s: %s\n", gqa_status_name(status), gqa_context_message(context));
-  exit(1);
-}
-
-typedef struct tensor {
-  DLTensor dl;
-  int64_t shape[3];
-} tensor;
-
-/* A dense tensor of f32, [tokens, heads, dim], or [tokens, heads] if dim is 0. */
-static void make_tensor(tensor *t, const void *data, int64_t tokens, int64_t heads, int64_t dim) {
-  memset(t, 0, sizeof(*t));
-  t->shape[0] = tokens;
-  t->shape[1] = heads;
-  t->shape[2] = dim;
-  t->dl.data = (void *)data;
-  t->dl.device.device_type = kDLCPU;
-  t->dl.ndim = dim ? 3 : 2;
-  t->dl.dtype.code = kDLFloat;
-  t->dl.dtype.bits = 32;
-  t->dl.dtype.lanes = 1;
-  t->dl.shape = t->shape;
-}
 
 static float draw(void) {
   static unsigned seed = 1;
@@ -67,8 +36,8 @@ static void append(const int64_t *counts) {
     memcpy(new_values[total], values[i][lengths[i]], (size_t)counts[i] * sizeof(values[0][0]));
     total += counts[i];
   }
-  make_tensor(&k, new_keys, total, KV_HEADS, KEY_DIM);
-  make_tensor(&v, new_values, total, KV_HEADS, VALUE_DIM);
+  make_tensor(&k, new_keys, 3, total, KV_HEADS, KEY_DIM, 4);
+  make_tensor(&v, new_values, 3, total, KV_HEADS, VALUE_DIM, 4);
   for (layer = 0; layer < LAYERS; ++layer)
     check(gqa_cache_append(context, cache, layer, sequences, counts, SEQUENCES, &k.dl, &v.dl));
   for (i = 0; i < SEQUENCES; ++i)
@@ -87,9 +56,9 @@ static void attend(int32_t layer, const gqa_sequence *names, const int64_t *coun
   int32_t i;
   for (i = 0; i < size; ++i)
     total += counts[i];
-  make_tensor(&q, queries, total, HEADS, KEY_DIM);
-  make_tensor(&o, result->output, total, HEADS, VALUE_DIM);
-  make_tensor(&l, result->lse, total, HEADS, 0);
+  make_tensor(&q, queries, 3, total, HEADS, KEY_DIM, 4);
+  make_tensor(&o, result->output, 3, total, HEADS, VALUE_DIM, 4);
+  make_tensor(&l, result->lse, 2, total, HEADS, 0, 4);
   memset(&arguments, 0, sizeof(arguments));
   arguments.queries = &q.dl;
   arguments.output = &o.dl;
@@ -107,8 +76,8 @@ static double compare(int32_t layer, int64_t s, int64_t position, int h, const f
   memcpy(stored_values, values[s], sizeof(stored_values));
   if (layer == QUANTISED) {
     tensor k, v;
-    make_tensor(&k, stored_keys, lengths[s], KV_HEADS, KEY_DIM);
-    make_tensor(&v, stored_values, lengths[s], KV_HEADS, VALUE_DIM);
+    make_tensor(&k, stored_keys, 3, lengths[s], KV_HEADS, KEY_DIM, 4);
+    make_tensor(&v, stored_values, 3, lengths[s], KV_HEADS, VALUE_DIM, 4);
     check(gqa_cache_read(context, cache, sequences[s], layer, 0, &k.dl, &v.dl));
   }
   memset(expected, 0, sizeof(expected));
@@ -150,10 +119,12 @@ static void run_rounds(void) {
         int h;
         for (i = 0; i < counts[s]; ++i)
           for (h = 0; h < HEADS; ++h)
-            worst[layer] = fmax(worst[layer], compare(layer, s, lengths[s] - counts[s] + i, h, queries[row + i][h],
-                                                      results[layer].output[row + i][h], results[layer].lse[row + i][h]));
+            worst[layer] =
+                fmax(worst[layer], compare(layer, s, lengths[s] - counts[s] + i, h, queries[row + i][h],
+                                           results[layer].output[row + i][h], results[layer].lse[row + i][h]));
         attend(layer, &sequences[s], &counts[s], 1, queries + row, &alone);
-        same_alone &= memcmp(alone.output, results[layer].output[row], (size_t)counts[s] * sizeof(alone.output[0])) == 0;
+        same_alone &=
+            memcmp(alone.output, results[layer].output[row], (size_t)counts[s] * sizeof(alone.output[0])) == 0;
         same_alone &= memcmp(alone.lse, results[layer].lse[row], (size_t)counts[s] * sizeof(alone.lse[0])) == 0;
       }
   }
@@ -170,14 +141,14 @@ static void try_errors(void) {
   tensor q, o;
   gqa_attend_arguments arguments;
   int64_t count = 1, too_many = 1000;
-  make_tensor(&q, queries, 1, HEADS, KEY_DIM);
-  make_tensor(&o, result.output, 1, HEADS, VALUE_DIM);
+  make_tensor(&q, queries, 3, 1, HEADS, KEY_DIM, 4);
+  make_tensor(&o, result.output, 3, 1, HEADS, VALUE_DIM, 4);
   memset(&arguments, 0, sizeof(arguments));
   arguments.queries = &q.dl;
   arguments.output = &o.dl;
 #define EXPECT_ERROR(artifact, entry, layer, counts)                                                                   \
-  printf("%s: ", gqa_status_name(gqa_cache_attend(context, cache, artifacts[artifact], entry, layer, sequences, counts, \
-                                                  1, &arguments)));                                                    \
+  printf("%s: ", gqa_status_name(gqa_cache_attend(context, cache, artifacts[artifact], entry, layer, sequences,        \
+                                                  counts, 1, &arguments)));                                            \
   printf("%s\n", gqa_context_message(context))
   EXPECT_ERROR(PAGED, "attention", QUANTISED, &count);
   EXPECT_ERROR(QUANTISED, "attention", PAGED, &count);
@@ -185,10 +156,10 @@ static void try_errors(void) {
   EXPECT_ERROR(PAGED, "attention", RING, &count);
   EXPECT_ERROR(PAGED, "nothing", PAGED, &count);
   EXPECT_ERROR(PAGED, "attention", PAGED, &too_many);
-  make_tensor(&q, queries, 2, HEADS, KEY_DIM);
-  make_tensor(&o, result.output, 2, HEADS, VALUE_DIM);
+  make_tensor(&q, queries, 3, 2, HEADS, KEY_DIM, 4);
+  make_tensor(&o, result.output, 3, 2, HEADS, VALUE_DIM, 4);
   EXPECT_ERROR(PAGED, "attention", PAGED, &count);
-  make_tensor(&q, queries, 1, HEADS, VALUE_DIM);
+  make_tensor(&q, queries, 3, 1, HEADS, VALUE_DIM, 4);
   EXPECT_ERROR(PAGED, "attention", PAGED, &count);
 }
 

@@ -1,10 +1,7 @@
 /* See ../cache-in-place.mlir. */
-#include "runtime/gqa.h"
+#include "cache-helpers.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { KV_HEADS = 2, GROUP = 3, DIM = 16, TOKENS = 40, PAGE = 8, CONTIGUOUS_LAYER = 0, PAGED_LAYER = 1 };
 
@@ -12,37 +9,9 @@ enum { KV_HEADS = 2, GROUP = 3, DIM = 16, TOKENS = 40, PAGE = 8, CONTIGUOUS_LAYE
 static float queries[KV_HEADS][GROUP][TOKENS][DIM], full_output[KV_HEADS][GROUP][TOKENS][DIM];
 static float keys[TOKENS][KV_HEADS][DIM], values[TOKENS][KV_HEADS][DIM];
 
-static gqa_context *context;
 static gqa_artifact *artifact;
 static gqa_cache *cache;
 static gqa_sequence sequence;
-
-static void check(gqa_status status) {
-  if (status == GQA_OK)
-    return;
-  fprintf(stderr, "%s: %s\n", gqa_status_name(status), gqa_context_message(context));
-  exit(1);
-}
-
-typedef struct tensor {
-  DLTensor dl;
-  int64_t shape[4], strides[4];
-} tensor;
-
-/* A tensor of f32. */
-static void make_tensor(tensor *t, const void *data, int32_t rank, const int64_t *shape, const int64_t *strides) {
-  memset(t, 0, sizeof(*t));
-  memcpy(t->shape, shape, (size_t)rank * sizeof(int64_t));
-  memcpy(t->strides, strides, (size_t)rank * sizeof(int64_t));
-  t->dl.data = (void *)data;
-  t->dl.device.device_type = kDLCPU;
-  t->dl.ndim = rank;
-  t->dl.dtype.code = kDLFloat;
-  t->dl.dtype.bits = 32;
-  t->dl.dtype.lanes = 1;
-  t->dl.shape = t->shape;
-  t->dl.strides = t->strides;
-}
 
 /* [KV_HEADS, count, DIM] over rows that are `token_stride` apart. */
 static void make_rows(tensor *t, const float *data, int64_t count, int64_t head_stride, int64_t token_stride) {
@@ -50,22 +19,22 @@ static void make_rows(tensor *t, const float *data, int64_t count, int64_t head_
   shape[1] = count;
   strides[0] = head_stride;
   strides[1] = token_stride;
-  make_tensor(t, data, 3, shape, strides);
+  make_strided(t, data, 4, 3, shape, strides);
 }
 
 /* [KV_HEADS, GROUP, count, DIM] of an array with all tokens, from token `begin` on. */
 static void make_chunk(tensor *t, float (*data)[GROUP][TOKENS][DIM], int64_t begin, int64_t count) {
   int64_t shape[4] = {KV_HEADS, GROUP, 0, DIM}, strides[4] = {GROUP * TOKENS * DIM, TOKENS * DIM, DIM, 1};
   shape[2] = count;
-  make_tensor(t, &data[0][0][begin][0], 4, shape, strides);
+  make_strided(t, &data[0][0][begin][0], 4, 4, shape, strides);
 }
 
 static void append(int32_t layer, int64_t begin, int64_t count) {
   int64_t shape[3] = {0, KV_HEADS, DIM}, strides[3] = {KV_HEADS * DIM, DIM, 1};
   tensor k, v;
   shape[0] = count;
-  make_tensor(&k, keys[begin], 3, shape, strides);
-  make_tensor(&v, values[begin], 3, shape, strides);
+  make_strided(&k, keys[begin], 4, 3, shape, strides);
+  make_strided(&v, values[begin], 4, 3, shape, strides);
   check(gqa_cache_append(context, cache, layer, &sequence, &count, 1, &k.dl, &v.dl));
 }
 
@@ -130,7 +99,7 @@ static void attend_pages(int64_t position, tensor *output) {
   gqa_cache_view view;
   check(gqa_cache_get_view(context, cache, PAGED_LAYER, &view));
   check(gqa_cache_get_table(context, cache, PAGED_LAYER, &sequence, 1, table, TOKENS / PAGE, NULL, &length, NULL));
-  make_tensor(&q, &queries[0][0][position][0], 3, q_shape, q_strides);
+  make_strided(&q, &queries[0][0][position][0], 4, 3, q_shape, q_strides);
   for (; num_pages * PAGE < length; ++num_pages) {
     int64_t count = length - num_pages * PAGE < PAGE ? length - num_pages * PAGE : PAGE;
     DLTensor *outputs[2];
@@ -138,8 +107,8 @@ static void attend_pages(int64_t position, tensor *output) {
               view.keys.token_stride);
     make_rows(&v, (float *)view.values.data + table[num_pages] * view.values.page_stride, count,
               view.values.head_stride, view.values.token_stride);
-    make_tensor(&o[num_pages], parts[num_pages], 3, q_shape, dense_strides);
-    make_tensor(&l[num_pages], part_lses[num_pages], 2, q_shape, lse_strides);
+    make_strided(&o[num_pages], parts[num_pages], 4, 3, q_shape, dense_strides);
+    make_strided(&l[num_pages], part_lses[num_pages], 4, 2, q_shape, lse_strides);
     inputs[0] = &q.dl;
     inputs[1] = &k.dl;
     inputs[2] = &v.dl;
@@ -149,7 +118,7 @@ static void attend_pages(int64_t position, tensor *output) {
     part_outputs[num_pages] = &o[num_pages].dl;
     part_lse_tensors[num_pages] = &l[num_pages].dl;
   }
-  make_tensor(&merged_lse, lse, 2, q_shape, lse_strides);
+  make_strided(&merged_lse, lse, 4, 2, q_shape, lse_strides);
   check(gqa_merge(context, part_outputs, part_lse_tensors, num_pages, &output->dl, &merged_lse.dl));
 }
 
@@ -161,7 +130,7 @@ static void attend_paged(void) {
   tensor output;
   for (position = 0; position < TOKENS; ++position) {
     append(PAGED_LAYER, position, 1);
-    make_tensor(&output, merged, 3, shape, strides);
+    make_strided(&output, merged, 4, 3, shape, strides);
     attend_pages(position, &output);
     for (h = 0; h < KV_HEADS; ++h)
       for (g = 0; g < GROUP; ++g)
