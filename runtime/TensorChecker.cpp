@@ -92,6 +92,15 @@ std::string printDevice(DLDevice device) {
 
 } // namespace
 
+DLDataType getElementType(const std::string &name) {
+  if (name == "f8E4M3FN")
+    return {kFloat8E4M3FN, 8, 1};
+  for (const ElementType &known : kElementTypes)
+    if (name == known.name)
+      return {known.code, known.bits, 1};
+  fail(GQA_INTERNAL_ERROR, "element type '" + name + "' has no equivalent in DLPack");
+}
+
 void TensorChecker::check(const DLTensor *tensor, const TensorDescription &expected, const std::string &what) {
   if (!tensor)
     fail(GQA_INVALID_ARGUMENT, what + " is null");

@@ -22,10 +22,10 @@ extern "C" {
 
 /* The version of this interface. A library serves callers that were built with the same major version and the same or
  * an older minor version: a minor version adds functions, status codes and values of enumerations; what changes or
- * removes one, or changes the layout of a struct, is a major version. While the major version is 0, minor versions count
- * as major ones. gqa_version() tells a program which library it has met. */
+ * removes one, or changes the layout of a struct, is a major version. While the major version is 0, minor versions
+ * count as major ones. gqa_version() tells a program which library it has met. */
 #define GQA_API_VERSION_MAJOR 0
-#define GQA_API_VERSION_MINOR 2
+#define GQA_API_VERSION_MINOR 3
 
 typedef enum gqa_status {
   GQA_OK = 0,
@@ -104,6 +104,36 @@ GQA_API gqa_status gqa_artifact_can_run_on(gqa_context *context, const gqa_artif
 /* The number of entries and their names, in the order of the module. NULL if `index` is out of range. */
 GQA_API int32_t gqa_artifact_num_entries(const gqa_artifact *artifact);
 GQA_API const char *gqa_artifact_entry_name(const gqa_artifact *artifact, int32_t index);
+
+/* What the artifact's host code needs: a target triple, and CPU features under LLVM's names. NULL for no artifact, or
+ * if `index` is out of range. gqa_artifact_can_run() compares them with this machine. */
+GQA_API const char *gqa_artifact_target(const gqa_artifact *artifact);
+GQA_API int32_t gqa_artifact_num_cpu_features(const gqa_artifact *artifact);
+GQA_API const char *gqa_artifact_cpu_feature(const gqa_artifact *artifact, int32_t index);
+
+#define GQA_MAX_RANK 16
+
+/* An argument or result of an entry. Strings live as long as the artifact. */
+typedef struct gqa_tensor_type {
+  const char *name; /* if the entry is one gqa.attention, its operand: "query", "key", "block_table", ..., "output",
+                       "lse"; else "" */
+  const char *type; /* the element type, in MLIR's words: "f32", "bf16", "i1", ... */
+  DLDataType dtype; /* the same; i1 is bytes, 0 or 1 (code 6) */
+  int32_t rank;
+  int64_t shape[GQA_MAX_RANK];       /* -1: what the caller's tensors say */
+  const char *symbols[GQA_MAX_RANK]; /* where shape is -1: equal names stand for equal extents, "?" for one that only
+                                        gqa_result_shape() knows; else "" */
+} gqa_tensor_type;
+
+/* How many arguments and results an entry has; either may be NULL. */
+GQA_API gqa_status gqa_entry_size(gqa_context *context, const gqa_artifact *artifact, const char *entry,
+                                  int32_t *num_arguments, int32_t *num_results);
+
+/* What argument or result `index` of an entry is. GQA_NOT_FOUND if there is no such entry or index. */
+GQA_API gqa_status gqa_entry_argument(gqa_context *context, const gqa_artifact *artifact, const char *entry,
+                                      int32_t index, gqa_tensor_type *type);
+GQA_API gqa_status gqa_entry_result(gqa_context *context, const gqa_artifact *artifact, const char *entry,
+                                    int32_t index, gqa_tensor_type *type);
 
 /*--- Calls ----------------------------------------------------------------------------------------------------------*/
 

@@ -83,7 +83,8 @@ typedef struct gqa_cache_config {
 /* Creates a cache. All its memory for keys and values is taken now, from the context's allocator, which must stay
  * usable until the cache is destroyed; the context itself may go. */
 GQA_API gqa_status gqa_cache_create(gqa_context *context, const gqa_cache_config *config, gqa_cache **cache);
-/* The same in the memory of `device`: {kDLCPU, 0}, or {kDLCUDA, number}, through the driver, for capability 8.0 and later.
+/* The same in the memory of `device`: {kDLCPU, 0}, or {kDLCUDA, number}, through the driver, for capability 8.0 and
+ * later.
  *
  * On a device, tensors that are appended or rotated are there, too; views hold device addresses; tables, positions and
  * what is read are on the host. Append and rotate start kernels on the context's stream and return. Pages are shared,
@@ -159,7 +160,7 @@ typedef struct gqa_cache_pages {
 typedef struct gqa_cache_view {
   gqa_cache_pages keys, values;
   int64_t num_pages, num_kv_heads, page_size;
-  int64_t sinks, ring_slots; /* 0 unless a ring */
+  int64_t sinks, ring_slots, slack; /* 0 unless a ring */
 } gqa_cache_view;
 
 GQA_API gqa_status gqa_cache_get_view(gqa_context *context, const gqa_cache *cache, int32_t layer,
@@ -188,7 +189,8 @@ typedef struct gqa_attend_arguments {
 
 /* Attends to what a layer has stored: the counts[i] last tokens of sequences[i], which have been appended, ask.
  * Decoding steps (a count of 1), chunks of prompts and any mixture are one call; sequences with a count of 0 are left
- * out. What a sequence gets does not depend on the others, nor on how its tokens lie in pages, to the bit.
+ * out. What a sequence gets does not depend on the others, nor on how its tokens lie in pages, to the bit. In a ring
+ * that has overwritten tokens, at most slack + 1 of a sequence ask: others would miss keys.
  *
  * `entry` and, for single queries if the artifact has it, `entry`_decode are entries that
  * `gqa-compile --for-cache DESCRIPTION` makes; any entry that is one gqa.attention with a block_table will do

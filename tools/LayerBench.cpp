@@ -23,8 +23,8 @@ std::vector<float> makeRandom(uint64_t seed, int64_t count) {
   return {begin, begin + count};
 }
 
-layer::AttentionEntries getEntries(const LoadedArtifact &artifact, const std::string &prefix) {
-  layer::AttentionEntries entries = nameLayerEntries(prefix);
+layer::AttentionEntries getEntries(const LoadedArtifact &artifact, const LayerEntries &names) {
+  layer::AttentionEntries entries = nameLayerEntries(names);
   entries.context = artifact.getContext();
   entries.artifact = artifact.getArtifact();
   return entries;
@@ -37,9 +37,9 @@ gqa_cache_type getCacheType(ElementType type) {
 } // namespace
 
 LayerBench::LayerBench(const layer::LayerConfig &config, const layer::LayerWeights &weights,
-                       const LoadedArtifact &artifact, const std::string &prefix, ElementType type, uint64_t seed)
-    : config(config), artifact(artifact), type(type), seed(seed), layer(config, weights, getEntries(artifact, prefix)),
-      cache(nullptr, &gqa_cache_destroy) {}
+                       const LoadedArtifact &artifact, const LayerEntries &entries, uint64_t seed)
+    : config(config), artifact(artifact), type(entries.type), seed(seed),
+      layer(config, weights, getEntries(artifact, entries)), cache(nullptr, &gqa_cache_destroy) {}
 
 void LayerBench::makeCache(int64_t capacity, int64_t batch) {
   cache.reset();

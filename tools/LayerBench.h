@@ -2,7 +2,7 @@
 #define GQA_TOOLS_LAYERBENCH_H
 
 #include "runtime/layer/GroupedQueryAttention.h"
-#include "tools/AttentionProblem.h"
+#include "tools/LayerModule.h"
 #include "tools/LoadedArtifact.h"
 
 namespace gqa {
@@ -10,9 +10,9 @@ namespace gqa {
 /// One layer with a KV cache, to be checked and timed on pseudo-random hidden states.
 class LayerBench {
 public:
-  /// `artifact` has the entries that printLayerEntries() prints under `prefix`, with elements of `type`.
+  /// `artifact` has what printLayerEntries() prints for `entries`, whose caches are contiguous and of their type.
   LayerBench(const layer::LayerConfig &config, const layer::LayerWeights &weights, const LoadedArtifact &artifact,
-             const std::string &prefix, ElementType type, uint64_t seed);
+             const LayerEntries &entries, uint64_t seed);
 
   /// Runs `tokens` tokens in one pass, and again through the cache with the last ones decoded one by one. Throws
   /// std::runtime_error where the error rule is broken; returns the greatest error against the float64 reference.

@@ -76,8 +76,10 @@ void addLayerCommand(CLI::App &app) {
   std::map<std::string, layer::WeightType> weightTypes = {{"f32", layer::WeightType::F32},
                                                           {"bf16", layer::WeightType::BF16}};
   command->add_option("--batch", plan.batch, "sequences")->capture_default_str()->check(positiveInteger());
-  CLI::Option *weights = command->add_option("--weights", plan.weightsPath,
-                                             "weights, FILE.safetensors; without it they are pseudo-random");
+  CLI::Option *weights =
+      command->add_option("--weights", plan.weightsPath,
+                          "weights: FILE.safetensors, or a checkpoint's directory; without it they are "
+                          "pseudo-random");
   command->add_option("--prefix", plan.prefix,
                       "what stands before q_proj.weight in the file, such as model.layers.0.self_attn.");
   command->add_option("--save-weights", options->savePath, "write the pseudo-random weights to FILE.safetensors")

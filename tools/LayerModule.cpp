@@ -1,34 +1,54 @@
 #include "tools/LayerModule.h"
 
 #include "tools/AttentionModule.h"
+#include "tools/CacheEntries.h"
 #include "tools/SeededData.h"
 
 #include <cmath>
-#include <cstring>
+#include <stdexcept>
 
 namespace gqa {
 
-std::string printLayerEntries(const layer::LayerConfig &config, ElementType type, const std::string &prefix) {
+static std::string printCached(const layer::LayerConfig &config, const LayerEntries &entries, const std::string &more) {
+  std::string type = getName(entries.type), spec, mlir, error;
+  spec = "heads=" + std::to_string(config.numHeads) + ",kv-heads=" + std::to_string(config.numKvHeads) +
+         ",head-dim=" + std::to_string(config.getHeadDim()) + ",query-type=" + type +
+         ",type=" + (entries.cacheType.empty() ? type : entries.cacheType) + "," + entries.storage +
+         ",name=" + entries.prefix + more;
+  if (!makeCacheEntries(spec, mlir, error))
+    throw std::invalid_argument(error);
+  return mlir;
+}
+
+std::string printLayerEntries(const layer::LayerConfig &config, const LayerEntries &entries) {
   AttentionProblem problem;
   int64_t dim = config.getHeadDim();
   problem.extents = {1, config.numKvHeads, config.numHeads / config.numKvHeads, 1, 1, dim, dim};
   for (Operand *operand : {&problem.query, &problem.key, &problem.value, &problem.output})
-    operand->type = type;
+    operand->type = entries.type;
   problem.scale = 1 / std::sqrt(static_cast<float>(dim));
   problem.causal = true;
   problem.alignment = Alignment::bottomRight;
-  std::string text = printAttentionFunction(problem, prefix + "any", {Dim::b, Dim::m, Dim::n});
-  text += printAttentionFunction(problem, prefix + "decode", {Dim::b, Dim::n});
+  std::string text = printAttentionFunction(problem, entries.prefix + "any", {Dim::b, Dim::m, Dim::n});
+  if (entries.hasCache)
+    text += printCached(config, entries, "cached");
+  if (!entries.hasMasks)
+    return text;
   problem.mask = Operand{{Dim::b, Dim::m, Dim::n}, ElementType::i1};
-  return text + printAttentionFunction(problem, prefix + "masked", {Dim::b, Dim::m, Dim::n});
+  text += printAttentionFunction(problem, entries.prefix + "masked", {Dim::b, Dim::m, Dim::n});
+  return entries.hasCache ? text + printCached(config, entries, "cached_masked,mask=1") : text;
 }
 
-layer::AttentionEntries nameLayerEntries(const std::string &prefix) {
-  layer::AttentionEntries entries;
-  entries.any = prefix + "any";
-  entries.decode = prefix + "decode";
-  entries.masked = prefix + "masked";
-  return entries;
+layer::AttentionEntries nameLayerEntries(const LayerEntries &entries) {
+  layer::AttentionEntries names;
+  names.any = entries.prefix + "any";
+  if (entries.hasCache)
+    names.cached = entries.prefix + "cached";
+  if (entries.hasMasks)
+    names.masked = entries.prefix + "masked";
+  if (entries.hasMasks && entries.hasCache)
+    names.cachedMasked = entries.prefix + "cached_masked";
+  return names;
 }
 
 namespace {

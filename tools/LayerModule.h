@@ -7,12 +7,22 @@
 
 namespace gqa {
 
-/// MLIR text of the entries that a causal layer calls, for any batch and lengths: @<prefix>any, @<prefix>decode and
-/// @<prefix>masked; elements are of `type`.
-std::string printLayerEntries(const layer::LayerConfig &config, ElementType type, const std::string &prefix);
+/// The entries that a causal layer calls, for any batch and lengths.
+struct LayerEntries {
+  ElementType type = ElementType::f32; ///< of queries
+  std::string prefix;                  ///< of names
+  bool hasMasks = false;               ///< entries with a mask, too
+  bool hasCache = true;                ///< entries for a cache, too
+  /// How keys and values are cached, as makeCacheEntries() takes it.
+  std::string cacheType; ///< "": `type`
+  std::string storage = "page-size=contiguous";
+};
+
+/// MLIR text: @<prefix>any and @<prefix>cached, @<prefix>masked and @<prefix>cached_masked.
+std::string printLayerEntries(const layer::LayerConfig &config, const LayerEntries &entries);
 
 /// The entries under these names; context and artifact are left to the caller.
-layer::AttentionEntries nameLayerEntries(const std::string &prefix);
+layer::AttentionEntries nameLayerEntries(const LayerEntries &entries);
 
 /// Pseudo-random weights of a layer, uniform, with such an amplitude that projections of normalised hidden states have
 /// unit variance; a function of the seed alone.

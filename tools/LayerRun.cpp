@@ -61,7 +61,12 @@ int64_t countTokensToCheck(const LayerPlan &plan, int64_t kvHeads) {
   return static_cast<int64_t>(std::clamp(referenceBudget / perToken, 8.0, std::max(8.0, longest)));
 }
 
-std::string printPrefix(int64_t kvHeads) { return "kv" + std::to_string(kvHeads) + "_"; }
+LayerEntries makeEntries(const LayerPlan &plan, int64_t kvHeads) {
+  LayerEntries entries;
+  entries.type = plan.type;
+  entries.prefix = "kv" + std::to_string(kvHeads) + "_";
+  return entries;
+}
 
 /// The layers of a plan.
 class Runner {
@@ -87,7 +92,7 @@ private:
   std::unique_ptr<LoadedArtifact> compile() const {
     std::string text;
     for (int64_t kvHeads : plan.heads.kvHeads)
-      text += printLayerEntries(plan.config(kvHeads), plan.type, printPrefix(kvHeads));
+      text += printLayerEntries(plan.config(kvHeads), makeEntries(plan, kvHeads));
     TemporaryDirectory directory;
     writeOutput(directory.file("layer.mlir"), text);
     compileArtifact(directory.file("layer.mlir"), directory.file("layer.so"), {});
@@ -96,7 +101,7 @@ private:
 
   layer::LayerWeights makeWeights(const layer::LayerConfig &config) const {
     if (!plan.weightsPath.empty()) {
-      layer::LayerWeights weights = loadLayerWeights(layer::SafetensorsFile(plan.weightsPath), plan.prefix);
+      layer::LayerWeights weights = loadLayerWeights(layer::Checkpoint(plan.weightsPath), plan.prefix);
       weights.check(config);
       return weights;
     }
@@ -120,7 +125,7 @@ private:
     for (const layer::WeightMatrix *matrix : {&weights.query, &weights.key, &weights.value, &weights.output})
       variant.weightBytes += static_cast<double>(matrix->bytes.size());
     benches.push_back(
-        std::make_unique<LayerBench>(config, weights, *artifact, printPrefix(kvHeads), plan.type, plan.seed + 100));
+        std::make_unique<LayerBench>(config, weights, *artifact, makeEntries(plan, kvHeads), plan.seed + 100));
     progress.show(name + ": checking against the float64 reference");
     variant.tokensChecked = countTokensToCheck(plan, kvHeads);
     variant.error = benches.back()->check(weights, variant.tokensChecked);

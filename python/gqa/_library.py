@@ -8,7 +8,7 @@ import os
 import pathlib
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_uint8, c_uint16, c_uint64, c_void_p
 
-API_VERSION = (0, 2)  # GQA_API_VERSION_MAJOR, _MINOR
+API_VERSION = (0, 3)  # GQA_API_VERSION_MAJOR, _MINOR
 
 
 class Status(enum.IntEnum):
@@ -134,7 +134,12 @@ class CacheViewStruct(ctypes.Structure):
         ("page_size", c_int64),
         ("sinks", c_int64),
         ("ring_slots", c_int64),
+        ("slack", c_int64),
     ]
+
+
+class AttendStruct(ctypes.Structure):
+    _fields_ = [(name, POINTER(DLTensor)) for name in ("queries", "output", "lse", "sinks", "mask")]
 
 
 _TENSOR = POINTER(DLTensor)
@@ -174,6 +179,7 @@ _CHECKED = {
     "gqa_cache_load": [c_void_p, c_char_p, _LONGS],
     "gqa_cache_get_view": [c_void_p, c_int32, POINTER(CacheViewStruct)],
     "gqa_cache_get_table": [c_void_p, c_int32, _LONGS, c_int32, _INTS, c_int64, _INTS, _LONGS, _LONGS],
+    "gqa_cache_attend": [c_void_p, c_void_p, c_char_p, c_int32, _LONGS, _LONGS, c_int32, POINTER(AttendStruct)],
     "gqa_merge": [_TENSORS, _TENSORS, c_int32, _TENSOR, _TENSOR],
 }
 

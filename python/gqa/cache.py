@@ -9,9 +9,9 @@ from typing import Optional, Sequence, Union
 
 import numpy
 
-from ._library import CacheConfigStruct, CacheLayerStruct, CacheViewStruct, RotaryStruct, library, longs
-from ._tensors import Array, TensorView, numpy_dtype
-from .artifact import Context
+from ._library import AttendStruct, CacheConfigStruct, CacheLayerStruct, CacheViewStruct, RotaryStruct, library, longs
+from ._tensors import Array, TensorView, empty_like_kind, numpy_dtype
+from .artifact import Artifact, Context
 
 _TYPES = ("f32", "f16", "bf16", "i8", "f8e4m3", "i4")
 _STORAGES = ("contiguous", "paged", "ring")
@@ -158,6 +158,27 @@ class KVCache:
         if len(positions) != tuple(rows.shape)[0]:
             raise ValueError(f"positions ({len(positions)}) must be as many as tokens ({tuple(rows.shape)[0]})")
         self.context.call("gqa_cache_rotate", self.handle, layer, longs(positions), ctypes.byref(view.struct))
+
+    def attend(self, artifact: Artifact, layer: int, sequences: Sequence[int], counts: Sequence[int], queries: Array,
+               out: Optional[Array] = None, *, entry: str = "attention", lse: Optional[Array] = None,
+               sinks: Optional[Array] = None, mask: Optional[Array] = None) -> Array:
+        """Attention to what a layer stores, in place, by an artifact of `gqa-compile --for-cache`. The counts[i] last
+        tokens of sequences[i], which have been appended, ask: decoding steps (1), chunks of prompts, and any mixture.
+
+        `queries` is [tokens, heads, key_dim], rotated, the tokens of all sequences one after another; the result
+        [tokens, heads, value_dim], in `out` if given. `lse` [tokens, heads], f32, is written; `sinks` [heads], f32, and `mask`
+        [tokens, keys], bytes or booleans, are for entries that take them."""
+        self._expect_same_length(sequences, counts)
+        if out is None:
+            value_dim = self._dims(layer)[1]
+            result = artifact[entry].results[0]
+            out = empty_like_kind(queries, result.type, (*tuple(queries.shape)[:2], value_dim))
+        arrays = {"queries": queries, "output": out, "lse": lse, "sinks": sinks, "mask": mask}
+        views = {name: TensorView(array, name) for name, array in arrays.items() if array is not None}
+        struct = AttendStruct(**{name: ctypes.pointer(view.struct) for name, view in views.items()})
+        self.context.call("gqa_cache_attend", self.handle, artifact.handle, entry.encode(), layer, longs(sequences),
+                          longs(counts), len(sequences), ctypes.byref(struct))
+        return out
 
     def read(self, layer: int, sequence: int, begin: int = 0, end: Optional[int] = None):
         """Copies of the keys and values of tokens begin to end, dequantised: f32 [tokens, num_kv_heads, dim] each."""

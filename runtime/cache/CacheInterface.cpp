@@ -223,6 +223,7 @@ gqa_cache_view describeLayer(const gqa_cache &owner, int32_t index) {
   if (layer.getSlots().isRing()) {
     view.sinks = layer.getSlots().sinks;
     view.ring_slots = layer.getSlots().getRingSlots();
+    view.slack = layer.getSlots().slack;
   }
   return view;
 }

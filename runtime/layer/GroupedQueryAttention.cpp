@@ -47,11 +47,6 @@ const LayerConfig &checked(const LayerConfig &config, const LayerWeights &weight
 
 int64_t sum(const std::vector<int64_t> &counts) { return std::accumulate(counts.begin(), counts.end(), int64_t(0)); }
 
-/// The elements of one type that a cache layer must have.
-int32_t getCacheType(DLDataType type) {
-  return type.bits == 32 ? GQA_CACHE_F32 : type.code == kDLBfloat ? GQA_CACHE_BF16 : GQA_CACHE_F16;
-}
-
 [[noreturn]] void refuse(const std::string &message) { throw std::invalid_argument(message); }
 
 } // namespace
@@ -70,8 +65,9 @@ void GroupedQueryAttention::forward(const Batch &batch, float *y, const PastKeyV
                                     const std::vector<const uint8_t *> &masks) {
   checkArguments(batch, y, past, masks);
   std::vector<int64_t> lengths = getLengths(batch, past);
+  std::vector<CacheStep> steps;
   if (past)
-    checkCache(batch, *past, lengths);
+    steps = planSteps(batch, *past, masks);
   int64_t tokens = sum(batch.counts);
   if (tokens == 0)
     return;
@@ -82,8 +78,12 @@ void GroupedQueryAttention::forward(const Batch &batch, float *y, const PastKeyV
   rotate(queries, tokens, config.numHeads, turns);
   outputs.resize(queries.size());
   if (past) {
-    append(batch, *past);
-    attendToCache(batch, *past, lengths, masks);
+    queryData = narrow(queries, narrowQueries);
+    for (const CacheStep &step : steps) {
+      append(step);
+      attendToCache(step, masks);
+    }
+    widenOutputs();
   } else {
     rotate(keys, tokens, config.numKvHeads, turns);
     attend(batch, masks);
@@ -111,7 +111,7 @@ void GroupedQueryAttention::checkArguments(const Batch &batch, const float *y, c
   if (masks.empty())
     return;
   expectSize("masks", masks.size());
-  if (!attention.hasMask())
+  if (!past && !attention.hasMask(/*usesCache=*/false))
     refuse("the layer has no entry that takes a mask");
 }
 
@@ -123,8 +123,8 @@ std::vector<int64_t> GroupedQueryAttention::getLengths(const Batch &batch, const
   return lengths;
 }
 
-void GroupedQueryAttention::checkCache(const Batch &batch, const PastKeyValues &past,
-                                       const std::vector<int64_t> &lengths) const {
+std::vector<CacheStep> GroupedQueryAttention::planSteps(const Batch &batch, const PastKeyValues &past,
+                                                        const std::vector<const uint8_t *> &masks) const {
   gqa_cache_view view;
   checkStatus(context, gqa_cache_get_view(context, past.cache, past.layer, &view));
   auto expect = [&](const char *what, int64_t actual, int64_t wanted) {
@@ -135,13 +135,12 @@ void GroupedQueryAttention::checkCache(const Batch &batch, const PastKeyValues &
   expect("K/V heads", view.num_kv_heads, config.numKvHeads);
   expect("key dim", view.keys.dim, config.getHeadDim());
   expect("value dim", view.values.dim, config.getHeadDim());
-  expect("key type", view.keys.type, getCacheType(attention.getType()));
-  expect("value type", view.values.type, getCacheType(attention.getType()));
-  for (size_t i = 0; i < lengths.size(); ++i)
-    if (view.ring_slots > 0 || lengths[i] + batch.counts[i] > view.page_size)
-      refuse("the " + std::to_string(lengths[i] + batch.counts[i]) + " tokens of sequence " +
-             std::to_string(past.sequences[i]) + " must fit one page of the cache (" + std::to_string(view.page_size) +
-             " tokens): contiguous storage of that capacity");
+  attention.checkCache(past.cache, past.layer, !masks.empty());
+  std::vector<CacheStep> steps = splitIntoSteps({past.cache, past.layer, past.sequences, batch.counts}, view);
+  if (steps.size() > 1 && !masks.empty())
+    refuse("with a mask a sequence has at most " + std::to_string(view.slack + 1) +
+           " new tokens: the slack of the cache's ring and one");
+  return steps;
 }
 
 void GroupedQueryAttention::project(const Batch &batch, int64_t tokens) {
@@ -200,18 +199,19 @@ void GroupedQueryAttention::rotate(std::vector<float> &rows, int64_t tokens, int
                    &rows[static_cast<size_t>((token * heads + head) * config.getHeadDim())]);
 }
 
-void GroupedQueryAttention::append(const Batch &batch, const PastKeyValues &past) {
-  int64_t shape[3] = {sum(batch.counts), config.numKvHeads, config.getHeadDim()};
+void GroupedQueryAttention::append(const CacheStep &step) {
+  const CacheQueries &asked = step.queries;
+  int64_t shape[3] = {sum(asked.counts), config.numKvHeads, config.getHeadDim()};
   DLTensor tensors[2] = {};
   for (int i = 0; i < 2; ++i) {
-    tensors[i].data = i == 0 ? keys.data() : values.data();
+    tensors[i].data = (i == 0 ? keys.data() : values.data()) + step.firstToken * config.getKeyRow();
     tensors[i].device = {kDLCPU, 0};
     tensors[i].ndim = 3;
     tensors[i].dtype = {kDLFloat, 32, 1};
     tensors[i].shape = shape;
   }
-  checkStatus(context, gqa_cache_append(context, past.cache, past.layer, past.sequences.data(), batch.counts.data(),
-                                        static_cast<int32_t>(batch.counts.size()), &tensors[0], &tensors[1]));
+  checkStatus(context, gqa_cache_append(context, asked.cache, asked.layer, asked.sequences.data(), asked.counts.data(),
+                                        static_cast<int32_t>(asked.counts.size()), &tensors[0], &tensors[1]));
 }
 
 /// Rows in attention's type: `rows` itself if that is f32, else a copy in `storage`.
@@ -281,34 +281,22 @@ void GroupedQueryAttention::attend(const Batch &batch, const std::vector<const u
   widenOutputs();
 }
 
-void GroupedQueryAttention::attendToCache(const Batch &batch, const PastKeyValues &past,
-                                          const std::vector<int64_t> &lengths,
-                                          const std::vector<const uint8_t *> &masks) {
-  void *q = narrow(queries, narrowQueries), *o = getOutputData();
-  gqa_cache_view view;
-  checkStatus(context, gqa_cache_get_view(context, past.cache, past.layer, &view));
-  auto viewPage = [&](const gqa_cache_pages &pages, int32_t page, int64_t tokens) -> HeadsView {
-    return {static_cast<char *>(pages.data) + page * pages.page_stride * attention.getElementBytes(),
-            {1, config.numKvHeads, tokens, pages.dim},
-            {pages.page_stride, pages.head_stride, pages.token_stride, 1}};
-  };
-  {
-    Stopwatch watch(times.attention);
-    int64_t first = 0;
-    for (size_t i = 0; i < batch.counts.size(); ++i) {
-      int64_t count = batch.counts[i], length = lengths[i] + count;
-      if (count == 0)
-        continue;
-      int32_t page = 0;
-      checkStatus(context, gqa_cache_get_table(context, past.cache, past.layer, &past.sequences[i], 1, &page, 1,
-                                               nullptr, nullptr, nullptr));
-      attention.run(viewQueries(q, first, 1, count), viewPage(view.keys, page, length),
-                    viewPage(view.values, page, length), masks.empty() ? nullptr : masks[i],
-                    viewQueries(o, first, 1, count));
-      first += count;
-    }
+void GroupedQueryAttention::attendToCache(const CacheStep &step, const std::vector<const uint8_t *> &masks) {
+  const CacheQueries &asked = step.queries;
+  std::vector<uint8_t> mask;
+  int64_t maskKeys = 0;
+  if (!masks.empty()) {
+    std::vector<int32_t> stored(asked.counts.size());
+    checkStatus(context,
+                gqa_cache_get_table(context, asked.cache, asked.layer, asked.sequences.data(),
+                                    static_cast<int32_t>(stored.size()), nullptr, 0, stored.data(), nullptr, nullptr));
+    mask = joinMasks(masks, asked.counts, stored);
+    maskKeys = *std::max_element(stored.begin(), stored.end());
   }
-  widenOutputs();
+  Stopwatch watch(times.attention);
+  int64_t offset = step.firstToken * config.getQueryRow() * attention.getElementBytes();
+  auto move = [&](void *rows) { return static_cast<char *>(rows) + offset; };
+  attention.runCached(asked, move(queryData), masks.empty() ? nullptr : mask.data(), maskKeys, move(getOutputData()));
 }
 
 } // namespace gqa::layer

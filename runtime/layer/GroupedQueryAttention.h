@@ -2,7 +2,7 @@
 #define GQA_RUNTIME_LAYER_GROUPEDQUERYATTENTION_H
 
 #include "runtime/cache/Rotary.h"
-#include "runtime/layer/LayerAttention.h"
+#include "runtime/layer/CacheSteps.h"
 #include "runtime/layer/Projection.h"
 
 namespace gqa::layer {
@@ -49,11 +49,12 @@ public:
   /// Computes `y`, [tokens, d_model].
   ///
   /// Without `past`, tokens of a sequence attend to each other. With it, keys and values are appended to the cache
-  /// first, and tokens attend to all that is there; the cache's layer must be one that describeCacheLayer() describes,
-  /// with elements of the entries' type.
+  /// first, and tokens attend to all that is there, in place (gqa_cache_attend); the cache's layer must be stored as
+  /// the entry `cached` takes it, with the heads, dims and rotary embedding of LayerConfig::describeCacheLayer(). In a
+  /// ring, more than slack + 1 tokens of a sequence go in chunks of as many.
   ///
   /// `masks` is empty, or has for each sequence null or [counts[i], keys] bytes, 1 where a token attends to a key, in
-  /// addition to what the entries mask.
+  /// addition to what the entries mask; keys are those that are stored by then, in the order of their slots.
   ///
   /// Throws std::invalid_argument for arguments that do not fit, before anything has changed, and std::runtime_error
   /// if the runtime fails: memory. If that happens after keys were appended they stay; truncate the sequences to try
@@ -67,7 +68,8 @@ public:
 private:
   void checkArguments(const Batch &batch, const float *y, const PastKeyValues *past,
                       const std::vector<const uint8_t *> &masks) const;
-  void checkCache(const Batch &batch, const PastKeyValues &past, const std::vector<int64_t> &lengths) const;
+  std::vector<CacheStep> planSteps(const Batch &batch, const PastKeyValues &past,
+                                   const std::vector<const uint8_t *> &masks) const;
   std::vector<int64_t> getLengths(const Batch &batch, const PastKeyValues *past) const;
 
   void project(const Batch &batch, int64_t tokens);
@@ -75,10 +77,9 @@ private:
   std::vector<float> computeTurns(const Batch &batch, const std::vector<int64_t> &lengths) const;
   void rotate(std::vector<float> &rows, int64_t tokens, int64_t heads, const std::vector<float> &turns) const;
 
-  void append(const Batch &batch, const PastKeyValues &past);
+  void append(const CacheStep &step);
   void attend(const Batch &batch, const std::vector<const uint8_t *> &masks);
-  void attendToCache(const Batch &batch, const PastKeyValues &past, const std::vector<int64_t> &lengths,
-                     const std::vector<const uint8_t *> &masks);
+  void attendToCache(const CacheStep &step, const std::vector<const uint8_t *> &masks);
   void *narrow(std::vector<float> &rows, std::vector<uint16_t> &storage) const;
   void *getOutputData();
   void widenOutputs();
@@ -96,6 +97,7 @@ private:
   // Of one call: [tokens, heads, head_dim], and the same in attention's type if that is narrower.
   std::vector<float> queries, keys, values, outputs;
   std::vector<uint16_t> narrowQueries, narrowKeys, narrowValues, narrowOutputs;
+  void *queryData = nullptr; // whichever of the two attention reads
 };
 
 } // namespace gqa::layer

@@ -1,6 +1,7 @@
 #include "runtime/layer/LayerAttention.h"
 
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <stdexcept>
 
 namespace gqa::layer {
@@ -35,10 +36,9 @@ static bool fits(const Json &tensor, const std::string &type, const std::vector<
 }
 
 static void checkEntry(const Json &description, const std::string &name, const std::string &type,
-                       const LayerConfig &config, int64_t queries, bool hasMask) {
+                       const LayerConfig &config, bool hasMask) {
   const Json &entry = findEntry(description, name);
-  std::vector<int64_t> query = {-1, config.numKvHeads, config.numHeads / config.numKvHeads, queries,
-                                config.getHeadDim()};
+  std::vector<int64_t> query = {-1, config.numKvHeads, config.numHeads / config.numKvHeads, -1, config.getHeadDim()};
   std::vector<int64_t> key = {-1, config.numKvHeads, -1, config.getHeadDim()};
   const Json &arguments = entry.at("arguments"), &results = entry.at("results");
   bool isGood = arguments.size() == (hasMask ? 4 : 3) && results.size() == 1 && fits(arguments[0], type, query) &&
@@ -57,7 +57,8 @@ static void checkEntry(const Json &description, const std::string &name, const s
                               arguments.dump() + " and returns " + results.dump());
 }
 
-LayerAttention::LayerAttention(const AttentionEntries &entries, const LayerConfig &config) : entries(entries) {
+LayerAttention::LayerAttention(const AttentionEntries &entries, const LayerConfig &config)
+    : entries(entries), numHeads(config.numHeads), headDim(config.getHeadDim()) {
   if (!entries.context || !entries.artifact)
     throw std::invalid_argument("the layer needs a context and an artifact for its attention");
   checkStatus(entries.context, gqa_artifact_can_run(entries.context, entries.artifact));
@@ -69,11 +70,13 @@ LayerAttention::LayerAttention(const AttentionEntries &entries, const LayerConfi
     throw std::invalid_argument("entry '" + entries.any + "' must take f32, f16 or bf16 queries, got '" + name + "'");
   type = {static_cast<uint8_t>(name == "bf16" ? kDLBfloat : kDLFloat), static_cast<uint8_t>(name == "f32" ? 32 : 16),
           1};
-  checkEntry(description, entries.any, name, config, /*queries=*/-1, /*hasMask=*/false);
-  if (!entries.decode.empty())
-    checkEntry(description, entries.decode, name, config, /*queries=*/1, /*hasMask=*/false);
+  checkEntry(description, entries.any, name, config, /*hasMask=*/false);
   if (!entries.masked.empty())
-    checkEntry(description, entries.masked, name, config, /*queries=*/-1, /*hasMask=*/true);
+    checkEntry(description, entries.masked, name, config, /*hasMask=*/true);
+  // How a cache stores keys is known when there is one: checkCache().
+  for (const std::string &entry : {entries.cached, entries.cachedMasked})
+    if (!entry.empty())
+      findEntry(description, entry);
 }
 
 static DLTensor makeTensor(const HeadsView &view, DLDataType type) {
@@ -97,12 +100,41 @@ void LayerAttention::run(const HeadsView &query, const HeadsView &key, const Hea
   std::vector<const DLTensor *> inputs = {&q, &k, &v};
   if (mask)
     inputs.push_back(&m);
-  const std::string &entry = mask                                      ? entries.masked
-                             : queries == 1 && !entries.decode.empty() ? entries.decode
-                                                                       : entries.any;
+  const std::string &entry = mask ? entries.masked : entries.any;
   DLTensor *outputs[] = {&o};
   checkStatus(entries.context, gqa_call(entries.context, entries.artifact, entry.c_str(), inputs.data(),
                                         static_cast<int32_t>(inputs.size()), outputs, 1));
+}
+
+gqa_status LayerAttention::attend(const CacheQueries &queries, void *query, const uint8_t *mask, int64_t maskKeys,
+                                  void *output) const {
+  int64_t tokens = std::accumulate(queries.counts.begin(), queries.counts.end(), int64_t(0)), row = numHeads * headDim;
+  HeadsView rows = {query, {tokens, numHeads, headDim}, {row, headDim, 1}};
+  DLTensor q = makeTensor(rows, type), o = q;
+  o.data = output;
+  HeadsView maskView = {const_cast<uint8_t *>(mask), {tokens, maskKeys}, {maskKeys, 1}};
+  DLTensor m = makeTensor(maskView, {kDLUInt, 8, 1});
+  gqa_attend_arguments arguments = {};
+  arguments.queries = &q;
+  arguments.output = &o;
+  arguments.mask = maskKeys > 0 ? &m : nullptr;
+  const std::string &entry = maskKeys > 0 ? entries.cachedMasked : entries.cached;
+  return gqa_cache_attend(entries.context, queries.cache, entries.artifact, entry.c_str(), queries.layer,
+                          queries.sequences.data(), queries.counts.data(), static_cast<int32_t>(queries.counts.size()),
+                          &arguments);
+}
+
+void LayerAttention::runCached(const CacheQueries &queries, void *query, const uint8_t *mask, int64_t maskKeys,
+                               void *output) const {
+  checkStatus(entries.context, attend(queries, query, mask, maskKeys, output));
+}
+
+void LayerAttention::checkCache(gqa_cache *cache, int32_t layer, bool isMasked) const {
+  if ((isMasked ? entries.cachedMasked : entries.cached).empty())
+    throw std::invalid_argument("the layer has no entry for a KV cache" + std::string(isMasked ? " and a mask" : ""));
+  // A call for no sequence checks all that does not depend on sequences.
+  if (attend({cache, layer, {}, {}}, nullptr, nullptr, isMasked ? 1 : 0, nullptr) != GQA_OK)
+    throw std::invalid_argument(gqa_context_message(entries.context));
 }
 
 } // namespace gqa::layer

@@ -43,48 +43,18 @@ std::vector<float> widen(const std::string &type, const std::vector<char> &bytes
   return wide;
 }
 
-/// Reads the tensors of one layer.
-class Reader {
-public:
-  Reader(const SafetensorsFile &file, const std::string &prefix) : file(file), prefix(prefix) {}
-
-  void readMatrix(const char *name, WeightMatrix &matrix) const {
-    const StoredTensor *tensor = find(name, /*rank=*/2);
-    if (!tensor)
-      throw std::runtime_error("'" + file.getPath() + "' has no tensor '" + prefix + name + "'");
-    matrix.outputs = tensor->shape[0];
-    matrix.inputs = tensor->shape[1];
-    matrix.bytes = file.read(*tensor);
-    matrix.type = tensor->type == "BF16" ? WeightType::BF16 : WeightType::F32;
-    if (tensor->type != "F16")
-      return;
-    std::vector<float> wide = widen(tensor->type, matrix.bytes);
-    const auto *bytes = reinterpret_cast<const char *>(wide.data());
-    matrix.bytes.assign(bytes, bytes + wide.size() * sizeof(float));
-  }
-
-  void readVector(const char *name, std::vector<float> &vector) const {
-    if (const StoredTensor *tensor = find(name, /*rank=*/1))
-      vector = widen(tensor->type, file.read(*tensor));
-  }
-
-private:
-  /// The tensor, checked, or null.
-  const StoredTensor *find(const char *name, size_t rank) const {
-    const StoredTensor *tensor = file.find(prefix + name);
-    if (!tensor)
-      return nullptr;
-    std::string where = "'" + file.getPath() + "': tensor '" + prefix + name + "' ";
-    if (tensor->type != "F32" && tensor->type != "BF16" && tensor->type != "F16")
-      throw std::runtime_error(where + "must be F32, BF16 or F16, got " + tensor->type);
-    if (tensor->shape.size() != rank)
-      throw std::runtime_error(where + "must have rank " + std::to_string(rank) + ", got " + print(tensor->shape));
-    return tensor;
-  }
-
-  const SafetensorsFile &file;
-  const std::string &prefix;
-};
+/// The tensor, checked, or null.
+const StoredTensor *find(const Checkpoint &checkpoint, const std::string &name, size_t rank) {
+  const StoredTensor *tensor = checkpoint.find(name);
+  if (!tensor)
+    return nullptr;
+  std::string where = "'" + checkpoint.getPath() + "': tensor '" + name + "' ";
+  if (tensor->type != "F32" && tensor->type != "BF16" && tensor->type != "F16")
+    throw std::runtime_error(where + "must be F32, BF16 or F16, got " + tensor->type);
+  if (tensor->shape.size() != rank)
+    throw std::runtime_error(where + "must have rank " + std::to_string(rank) + ", got " + print(tensor->shape));
+  return tensor;
+}
 
 } // namespace
 
@@ -120,12 +90,30 @@ void LayerWeights::check(const LayerConfig &config) const {
       });
 }
 
-LayerWeights loadLayerWeights(const SafetensorsFile &file, const std::string &prefix) {
+WeightMatrix loadMatrix(const Checkpoint &checkpoint, const std::string &name) {
+  const StoredTensor *tensor = find(checkpoint, name, /*rank=*/2);
+  if (!tensor)
+    throw std::runtime_error("'" + checkpoint.getPath() + "' has no tensor '" + name + "'");
+  WeightMatrix matrix{tensor->type == "BF16" ? WeightType::BF16 : WeightType::F32, tensor->shape[0], tensor->shape[1],
+                      checkpoint.read(name)};
+  if (tensor->type != "F16")
+    return matrix;
+  std::vector<float> wide = widen(tensor->type, matrix.bytes);
+  const auto *bytes = reinterpret_cast<const char *>(wide.data());
+  matrix.bytes.assign(bytes, bytes + wide.size() * sizeof(float));
+  return matrix;
+}
+
+std::vector<float> loadVector(const Checkpoint &checkpoint, const std::string &name) {
+  const StoredTensor *tensor = find(checkpoint, name, /*rank=*/1);
+  return tensor ? widen(tensor->type, checkpoint.read(name)) : std::vector<float>();
+}
+
+LayerWeights loadLayerWeights(const Checkpoint &checkpoint, const std::string &prefix) {
   LayerWeights weights;
-  Reader reader(file, prefix);
   visitWeights(
-      weights, [&](const char *name, WeightMatrix &matrix) { reader.readMatrix(name, matrix); },
-      [&](const char *name, std::vector<float> &vector) { reader.readVector(name, vector); });
+      weights, [&](const char *name, WeightMatrix &matrix) { matrix = loadMatrix(checkpoint, prefix + name); },
+      [&](const char *name, std::vector<float> &vector) { vector = loadVector(checkpoint, prefix + name); });
   return weights;
 }
 

@@ -2,8 +2,8 @@
 #define GQA_RUNTIME_LAYER_LAYERWEIGHTS_H
 
 #include "runtime/cache/NarrowFloat.h"
+#include "runtime/layer/Checkpoint.h"
 #include "runtime/layer/LayerConfig.h"
-#include "runtime/layer/SafetensorsFile.h"
 
 namespace gqa::layer {
 
@@ -42,15 +42,19 @@ struct LayerWeights {
   void check(const LayerConfig &config) const;
 };
 
+/// A matrix or a vector of a checkpoint, F32, BF16 or F16; F16 becomes F32, exactly. A vector that is not there is
+/// empty. Throw std::runtime_error, naming the file and the tensor.
+WeightMatrix loadMatrix(const Checkpoint &checkpoint, const std::string &name);
+std::vector<float> loadVector(const Checkpoint &checkpoint, const std::string &name);
+
 /// Reads the weights of one layer under the names of Llama checkpoints, behind `prefix`, for example
 /// "model.layers.0.self_attn.":
 ///
 ///     q_proj.weight  k_proj.weight  v_proj.weight  o_proj.weight    and the same with .bias, if there
 ///     q_norm.weight  k_norm.weight                                  if there (Qwen 3)
 ///
-/// Matrices may be F32, BF16 or F16; F16 becomes F32, exactly. Throws std::runtime_error, naming the file and the
-/// tensor.
-LayerWeights loadLayerWeights(const SafetensorsFile &file, const std::string &prefix);
+/// Throws std::runtime_error, naming the file and the tensor.
+LayerWeights loadLayerWeights(const Checkpoint &checkpoint, const std::string &prefix);
 
 /// Writes weights under these names. Throws std::runtime_error.
 void saveLayerWeights(const std::string &path, const std::string &prefix, const LayerWeights &weights);

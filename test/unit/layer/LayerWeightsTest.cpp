@@ -53,7 +53,7 @@ TEST_F(Weights, AreStoredUnderTheNamesOfLlamaCheckpoints) {
   LayerWeights weights = makeRandomWeights(config, random);
   EXPECT_EQ(weights.countParameters(), 2 * 12 * 12 + 2 * 12 * 6 + 12 + 6 + 6 + 12 + 2 + 2);
   saveLayerWeights(path, "model.layers.7.self_attn.", weights);
-  SafetensorsFile file(path);
+  Checkpoint file(path);
   const StoredTensor *key = file.find("model.layers.7.self_attn.k_proj.weight");
   ASSERT_NE(key, nullptr);
   EXPECT_EQ(key->type, "BF16");
@@ -74,7 +74,7 @@ TEST_F(Weights, HalfMatricesAreWidened) {
   writeSafetensors(
       path,
       {{"q_proj.weight", matrix}, {"k_proj.weight", matrix}, {"v_proj.weight", matrix}, {"o_proj.weight", matrix}});
-  LayerWeights weights = loadLayerWeights(SafetensorsFile(path), "");
+  LayerWeights weights = loadLayerWeights(Checkpoint(path), "");
   EXPECT_EQ(weights.query.type, WeightType::F32);
   EXPECT_EQ(weights.query.get(0), 1);
   EXPECT_EQ(weights.query.get(1), -2);
@@ -87,7 +87,7 @@ TEST_F(Weights, WhatDoesNotFitIsNamed) {
   TensorToStore good{"F32", {2, 2}, doubles.data()};
   auto load = [&](const std::map<std::string, TensorToStore> &tensors) {
     writeSafetensors(path, tensors);
-    return messageOf([&] { loadLayerWeights(SafetensorsFile(path), "x."); });
+    return messageOf([&] { loadLayerWeights(Checkpoint(path), "x."); });
   };
   EXPECT_EQ(load({{"x.q_proj.weight", good}}), "'" + path + "' has no tensor 'x.k_proj.weight'");
   EXPECT_EQ(load({{"x.q_proj.weight", {"F64", {2, 2}, doubles.data()}}}),

@@ -57,6 +57,52 @@ TEST(Artifact, DamagedFilesAreRefused) {
   gqa_context_destroy(context);
 }
 
+TEST(Artifact, SaysWhatItNeedsAndWhatItsEntriesTake) {
+  TestArtifact test;
+  EXPECT_EQ(gqa_artifact_can_run(test.context, test.artifact), GQA_OK);
+  EXPECT_STRNE(gqa_artifact_target(test.artifact), "");
+  int32_t numFeatures = gqa_artifact_num_cpu_features(test.artifact);
+  for (int32_t i = 0; i < numFeatures; ++i)
+    EXPECT_NE(std::string(gqa_artifact_description(test.artifact)).find(gqa_artifact_cpu_feature(test.artifact, i)),
+              std::string::npos);
+  EXPECT_EQ(gqa_artifact_cpu_feature(test.artifact, numFeatures), nullptr);
+  EXPECT_EQ(gqa_artifact_cpu_feature(test.artifact, -1), nullptr);
+
+  int32_t numArguments = 0, numResults = 0;
+  ASSERT_EQ(gqa_entry_size(test.context, test.artifact, "attention", &numArguments, &numResults), GQA_OK);
+  EXPECT_EQ(numArguments, 3);
+  EXPECT_EQ(numResults, 1);
+  EXPECT_EQ(gqa_entry_size(test.context, test.artifact, "none", nullptr, nullptr), GQA_NOT_FOUND);
+  auto getArgument = [&](const char *entry, int32_t index) {
+    gqa_tensor_type type = {};
+    EXPECT_EQ(gqa_entry_argument(test.context, test.artifact, entry, index, &type), GQA_OK) << test.getMessage();
+    return type;
+  };
+  // query [b, 2, 2, m, 8] and key [b, 2, n, 8]: the batches are one symbol, the lengths two.
+  gqa_tensor_type query = getArgument("attention", 0), key = getArgument("attention", 1), result = {};
+  EXPECT_STREQ(query.name, "query");
+  EXPECT_STREQ(key.name, "key");
+  EXPECT_STREQ(key.type, "f32");
+  EXPECT_EQ(key.dtype.code, kDLFloat);
+  EXPECT_EQ(key.dtype.bits, 32);
+  EXPECT_EQ(key.dtype.lanes, 1);
+  ASSERT_EQ(query.rank, 5);
+  ASSERT_EQ(key.rank, 4);
+  EXPECT_EQ((std::vector<int64_t>{query.shape, query.shape + 5}), (std::vector<int64_t>{-1, 2, 2, -1, 8}));
+  EXPECT_EQ((std::vector<int64_t>{key.shape, key.shape + 4}), (std::vector<int64_t>{-1, 2, -1, 8}));
+  EXPECT_STREQ(query.symbols[0], key.symbols[0]);
+  EXPECT_STRNE(query.symbols[3], key.symbols[2]);
+  EXPECT_STREQ(key.symbols[1], "");
+  ASSERT_EQ(gqa_entry_result(test.context, test.artifact, "attention", 0, &result), GQA_OK);
+  EXPECT_STREQ(result.name, "output");
+  EXPECT_STREQ(result.symbols[3], query.symbols[3]);
+  EXPECT_EQ(getArgument("decode", 1).shape[0], 1);
+
+  EXPECT_EQ(gqa_entry_argument(test.context, test.artifact, "attention", 3, &query), GQA_NOT_FOUND);
+  EXPECT_EQ(test.getMessage(), "entry 'attention' has 3 arguments, so no number 3");
+  EXPECT_EQ(gqa_entry_result(test.context, test.artifact, "attention", -1, &query), GQA_NOT_FOUND);
+}
+
 TEST(Artifact, VersionsAreThoseOfTheHeader) {
   EXPECT_EQ(gqa_version(), GQA_API_VERSION_MAJOR * 1000 + GQA_API_VERSION_MINOR);
   for (int status = 0; status <= GQA_DEVICE_ERROR; ++status)

@@ -18,6 +18,9 @@ TEST(NullPointer, WithoutAContext) {
                             gqa_context_set_workspace(nullptr, nullptr, 0),
                             gqa_artifact_load(nullptr, "x", &artifact),
                             gqa_artifact_can_run(nullptr, nullptr),
+                            gqa_entry_size(nullptr, nullptr, nullptr, &rank, &rank),
+                            gqa_entry_argument(nullptr, nullptr, nullptr, 0, nullptr),
+                            gqa_entry_result(nullptr, nullptr, nullptr, 0, nullptr),
                             gqa_result_shape(nullptr, nullptr, nullptr, nullptr, 0, 0, nullptr, 0, &rank),
                             gqa_workspace_size(nullptr, nullptr, nullptr, nullptr, 0, &number),
                             gqa_call(nullptr, nullptr, nullptr, nullptr, 0, nullptr, 0),
@@ -41,6 +44,9 @@ TEST(NullPointer, WithoutAContext) {
   EXPECT_STREQ(gqa_artifact_description(nullptr), "");
   EXPECT_EQ(gqa_artifact_num_entries(nullptr), 0);
   EXPECT_EQ(gqa_artifact_entry_name(nullptr, 0), nullptr);
+  EXPECT_EQ(gqa_artifact_target(nullptr), nullptr);
+  EXPECT_EQ(gqa_artifact_num_cpu_features(nullptr), 0);
+  EXPECT_EQ(gqa_artifact_cpu_feature(nullptr, 0), nullptr);
   EXPECT_EQ(gqa_cache_bytes(nullptr), 0);
   gqa_context_destroy(nullptr);
   gqa_artifact_destroy(nullptr);
@@ -69,6 +75,13 @@ TEST(NullPointer, WithAContext) {
   EXPECT_REFUSED(gqa_artifact_load(context, nullptr, &artifact));
   EXPECT_REFUSED(gqa_artifact_load(context, "x", nullptr));
   EXPECT_REFUSED(gqa_artifact_can_run(context, nullptr));
+  EXPECT_REFUSED(gqa_entry_size(context, nullptr, "attention", &rank, &rank));
+  EXPECT_REFUSED(gqa_entry_size(context, test.artifact, nullptr, &rank, &rank));
+  gqa_tensor_type type;
+  EXPECT_REFUSED(gqa_entry_argument(context, nullptr, "attention", 0, &type));
+  EXPECT_REFUSED(gqa_entry_argument(context, test.artifact, nullptr, 0, &type));
+  EXPECT_REFUSED(gqa_entry_argument(context, test.artifact, "attention", 0, nullptr));
+  EXPECT_REFUSED(gqa_entry_result(context, test.artifact, "attention", 0, nullptr));
   EXPECT_REFUSED(gqa_result_shape(context, nullptr, "attention", inputs, 3, 0, nullptr, 0, &rank));
   EXPECT_REFUSED(gqa_result_shape(context, test.artifact, nullptr, inputs, 3, 0, nullptr, 0, &rank));
   EXPECT_REFUSED(gqa_result_shape(context, test.artifact, "attention", inputs, 3, 0, nullptr, 1, &rank));

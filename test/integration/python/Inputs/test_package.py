@@ -1,4 +1,5 @@
-"""Tests of the Python package: test_package.py ARTIFACT. Attention is compared with plain loops in float64."""
+"""Tests of the Python package: test_package.py PREFIX, of PREFIX.so, which Inputs/attention.mlir makes, and the
+artifacts for caches PREFIX.f32.so, .i8.so and .ring.so. Attention is compared with plain loops in float64."""
 
 import gc
 import os
@@ -15,7 +16,8 @@ try:
 except ImportError:
     torch = None
 
-ARTIFACT = sys.argv.pop(1)
+PREFIX = sys.argv.pop(1)
+ARTIFACT = PREFIX + ".so"
 SCALE = 0.35
 
 
@@ -53,7 +55,7 @@ class PackageTest(unittest.TestCase):
         self.assertIsInstance(batch, str)
         self.assertNotEqual(batch, keys)
         self.assertIn("f32[", repr(self.attention))
-        self.assertEqual(gqa.version(), (0, 2))
+        self.assertEqual(gqa.version(), (0, 3))
 
     def test_results_are_returned_or_written_in_place(self):
         q, k, v = self.rows(3, 2, 2, 5, 8), self.rows(3, 2, 9, 8), self.rows(3, 2, 9, 8)
@@ -128,6 +130,72 @@ class PackageTest(unittest.TestCase):
             merged, _ = gqa.merge([part[0] for part in parts], [part[1] for part in parts])
             self.expect_close(merged, full[:, :, end - 1])
             begin = end
+
+    def expect_decoding_in_place(self, kind, visible, tolerance, **layer):
+        """Three ragged sequences, in prompts, single tokens and mixtures, through one call for all of each step."""
+        artifact = gqa.Artifact(f"{PREFIX}.{kind}.so", self.artifact.context)
+        cache = gqa.KVCache([gqa.CacheLayer(2, 8, **layer)], max_sequences=3, max_tokens=90, page_size=4)
+        lengths = [14, 20, 11]
+        sequences = [cache.add() for _ in lengths]
+        data = [tuple(self.rows(length, heads, 8) for heads in (4, 2, 2)) for length in lengths]
+        done = [0, 0, 0]
+        for counts in ([3, 2, 1], [1, 1, 1], [3, 0, 1], [1, 3, 3], [2, 3, 1], [3, 1, 2], [1, 3, 1], [0, 3, 1],
+                       [0, 3, 0], [0, 1, 0]):
+            spans = [slice(begin, begin + count) for begin, count in zip(done, counts)]
+            q, k, v = (numpy.concatenate([rows[part][span] for rows, span in zip(data, spans)]) for part in range(3))
+            done = [begin + count for begin, count in zip(done, counts)]
+            cache.append(0, sequences, counts, k, v)
+            lse = numpy.empty(q.shape[:2], numpy.float32)
+            output = cache.attend(artifact, 0, sequences, counts, q, lse=lse)
+            wanted = [self.plain(rows, position, visible) for rows, span in zip(data, spans)
+                      for position in range(span.start, span.stop)]
+            self.expect_close(output, numpy.stack([row for row, _ in wanted]), tolerance)
+            self.expect_close(lse, numpy.stack([row for _, row in wanted]), tolerance)
+        self.assertEqual(done, lengths)
+
+    @staticmethod
+    def plain(rows, position, visible):
+        """Output [heads, dim] and lse [heads] of the query at `position`, which sees the keys `visible(position)`."""
+        q, k, v = (array.astype(numpy.float64) for array in rows)
+        keys = [n for n in range(position + 1) if visible(position, n)]
+        output, lse = numpy.zeros((4, 8)), numpy.zeros(4)
+        for head in range(4):
+            weights = numpy.exp(SCALE * k[keys, head // 2] @ q[position, head])
+            output[head] = weights @ v[keys, head // 2] / weights.sum()
+            lse[head] = numpy.log(weights.sum())
+        return output, lse
+
+    def test_attending_to_pages_in_place(self):
+        self.expect_decoding_in_place("f32", lambda position, n: True, 1e-5)
+
+    def test_attending_to_quantised_pages_in_place(self):
+        self.expect_decoding_in_place("i8", lambda position, n: True, 0.05, type="i8")
+
+    def test_attending_to_a_ring_in_place(self):
+        self.expect_decoding_in_place("ring", lambda position, n: n < 1 or n > position - 6, 1e-5, window=6, sinks=1,
+                                      slack=2)
+
+    def test_attend_says_what_does_not_fit(self):
+        artifact = gqa.Artifact(PREFIX + ".ring.so")
+        cache = gqa.KVCache([gqa.CacheLayer(2, 8, window=6, sinks=1, slack=2), gqa.CacheLayer(2, 8)], max_sequences=1,
+                            max_tokens=20, page_size=4)
+        sequence = cache.add()
+        k = self.rows(12, 2, 8)
+        for layer in (0, 1):
+            cache.append(layer, [sequence], [12], k, k)
+
+        def expect(text, *arguments, **keywords):
+            with self.assertRaises((gqa.Error, ValueError)) as caught:
+                cache.attend(*arguments, **keywords)
+            self.assertIn(text, str(caught.exception))
+
+        expect("asks with 4 tokens, but the ring of layer 0 keeps the windows of the last 3", artifact, 0, [sequence],
+               [4], self.rows(4, 4, 8))
+        expect("layer 1 stores all tokens, but entry 'attention' takes a ring", artifact, 1, [sequence], [1],
+               self.rows(1, 4, 8))
+        expect("queries have 2 tokens, but the counts make 1", artifact, 0, [sequence], [1], self.rows(2, 4, 8))
+        expect("must be as many", artifact, 0, [sequence], [], self.rows(1, 4, 8))
+        expect("takes no mask", artifact, 0, [sequence], [1], self.rows(1, 4, 8), mask=numpy.ones((1, 12), bool))
 
     def test_cache_operations(self):
         cache = self.make_cache(rotary=gqa.Rotary(8))
