@@ -11,6 +11,7 @@ void addCacheCommand(CLI::App &app);
 void addDecodeCommand(CLI::App &app);
 void addLayerCommand(CLI::App &app);
 void addMemoryCommand(CLI::App &app);
+void addPerplexityCommand(CLI::App &app);
 void addRunCommand(CLI::App &app);
 void addCompareCommand(CLI::App &app);
 

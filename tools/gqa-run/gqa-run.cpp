@@ -13,6 +13,7 @@ int main(int argc, char **argv) {
   gqa::addDecodeCommand(app);
   gqa::addLayerCommand(app);
   gqa::addMemoryCommand(app);
+  gqa::addPerplexityCommand(app);
   gqa::addRunCommand(app);
   app.require_subcommand(1);
   app.failure_message(

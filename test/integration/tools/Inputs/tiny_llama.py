@@ -1,0 +1,198 @@
+"""A tiny Llama-style checkpoint in two shards, and its perplexity by plain loops in double precision.
+
+    tiny_llama.py write DIRECTORY KIND                 KIND: llama (llama3 scaling, tied), qwen (biases, norms, a head)
+    tiny_llama.py check DIRECTORY KIND REPORT.json     compares gqa-run's report
+"""
+
+import json
+import math
+import random
+import struct
+import sys
+from pathlib import Path
+
+LAYERS, MODEL, HEADS, KV_HEADS, DIM, HIDDEN, VOCABULARY, TOKENS, CONTEXT = 2, 24, 8, 4, 6, 20, 31, 45, 32
+EPSILON, THETA = 1e-5, 50.0
+SCALING = {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+           "original_max_position_embeddings": 32}
+
+action, directory, kind = sys.argv[1:4]
+directory = Path(directory)
+is_qwen = kind == "qwen"
+
+
+def single(value):
+    """The nearest number of single precision."""
+    return struct.unpack("<f", struct.pack("<f", value))[0]
+
+
+def make_tensors():
+    """{name: (shape, elements)}"""
+    generator = random.Random(11)
+    tensors = {}
+
+    def add(name, *shape, amplitude=None, mean=0.0):
+        amplitude = amplitude or 1.5 * (3 / shape[-1]) ** 0.5
+        elements = [single(mean + generator.uniform(-amplitude, amplitude)) for _ in range(math.prod(shape))]
+        tensors[name] = (list(shape), elements)
+
+    add("model.embed_tokens.weight", VOCABULARY, MODEL, amplitude=1.0)
+    for i in range(LAYERS):
+        prefix = f"model.layers.{i}."
+        for norm in ("input_layernorm", "post_attention_layernorm"):
+            add(f"{prefix}{norm}.weight", MODEL, amplitude=0.3, mean=1.0)
+        for name, rows, width in (("q", HEADS * DIM, MODEL), ("k", KV_HEADS * DIM, MODEL), ("v", KV_HEADS * DIM, MODEL),
+                                  ("o", MODEL, HEADS * DIM)):
+            add(f"{prefix}self_attn.{name}_proj.weight", rows, width)
+            if is_qwen and name != "o":
+                add(f"{prefix}self_attn.{name}_proj.bias", rows, amplitude=0.5)
+        if is_qwen:
+            for name in "qk":
+                add(f"{prefix}self_attn.{name}_norm.weight", DIM, amplitude=0.3, mean=1.0)
+        for name, rows, width in (("gate", HIDDEN, MODEL), ("up", HIDDEN, MODEL), ("down", MODEL, HIDDEN)):
+            add(f"{prefix}mlp.{name}_proj.weight", rows, width)
+    add("model.norm.weight", MODEL, amplitude=0.3, mean=1.0)
+    if is_qwen:
+        add("lm_head.weight", VOCABULARY, MODEL)
+    return tensors, [generator.randrange(VOCABULARY) for _ in range(TOKENS)]
+
+
+def write(tensors, tokens):
+    directory.mkdir(parents=True, exist_ok=True)
+    shards = {"one.safetensors": {}, "two.safetensors": {}}
+    for index, (name, tensor) in enumerate(sorted(tensors.items())):
+        shards[list(shards)[index % 2]][name] = tensor
+    for file, parts in shards.items():
+        header, data = {}, b""
+        for name, (shape, elements) in parts.items():
+            begin = len(data)
+            data += struct.pack(f"<{len(elements)}f", *elements)
+            header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [begin, len(data)]}
+        text = json.dumps(header).encode()
+        (directory / file).write_bytes(struct.pack("<Q", len(text)) + text + data)
+    index = {name: file for file, parts in shards.items() for name in parts}
+    (directory / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    config = {"model_type": "qwen3" if is_qwen else "llama", "hidden_act": "silu", "hidden_size": MODEL,
+              "intermediate_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
+              "num_key_value_heads": KV_HEADS, "head_dim": DIM, "vocab_size": VOCABULARY, "rope_theta": THETA,
+              "max_position_embeddings": CONTEXT, "rms_norm_eps": EPSILON, "tie_word_embeddings": not is_qwen,
+              "rope_scaling": None if is_qwen else SCALING, "sliding_window": None}
+    (directory / "config.json").write_text(json.dumps(config))
+    header = f"{{'descr': '<i4', 'fortran_order': False, 'shape': ({len(tokens)},), }}".ljust(117) + "\n"
+    (directory / "tokens.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
+                                           + struct.pack(f"<{len(tokens)}i", *tokens))
+
+
+def get_frequency(pair):
+    frequency = THETA ** (-2 * pair / DIM)
+    if is_qwen:
+        return frequency
+    length = 2 * math.pi / frequency
+    original = SCALING["original_max_position_embeddings"]
+    low, high, factor = SCALING["low_freq_factor"], SCALING["high_freq_factor"], SCALING["factor"]
+    if length < original / high:
+        return frequency
+    if length > original / low:
+        return frequency / factor
+    smooth = (original / length - low) / (high - low)
+    return (1 - smooth) * frequency / factor + smooth * frequency
+
+
+def compute_loss(tensors, tokens, kv_heads):
+    """The sum of -log p of all tokens but the first; K/V heads are means of neighbours."""
+
+    def matrix(name):
+        (_, width), elements = tensors[name]
+        return [elements[i:i + width] for i in range(0, len(elements), width)]
+
+    def multiply(rows, x):
+        return [sum(w * e for w, e in zip(row, x)) for row in rows]
+
+    def norm(x, scale):
+        factor = 1 / math.sqrt(sum(e * e for e in x) / len(x) + EPSILON)
+        return [e * factor * s for e, s in zip(x, tensors[scale][1])]
+
+    def rotate(x, position):
+        x = list(x)
+        for pair in range(DIM // 2):
+            angle = position * get_frequency(pair)
+            a, b = x[pair], x[pair + DIM // 2]
+            x[pair] = a * math.cos(angle) - b * math.sin(angle)
+            x[pair + DIM // 2] = b * math.cos(angle) + a * math.sin(angle)
+        return x
+
+    def pool(rows):
+        shared = KV_HEADS // kv_heads
+        return [[sum(rows[(head * shared + k) * DIM + d][c] for k in range(shared)) / shared
+                 for c in range(len(rows[0]))] for head in range(kv_heads) for d in range(DIM)]
+
+    states = [matrix("model.embed_tokens.weight")[token] for token in tokens]
+    for i in range(LAYERS):
+        prefix = f"model.layers.{i}."
+        attention = prefix + "self_attn."
+        inputs = [norm(x, prefix + "input_layernorm.weight") for x in states]
+        heads = {}
+        for name in "qkv":
+            rows = matrix(f"{attention}{name}_proj.weight")
+            bias = tensors.get(f"{attention}{name}_proj.bias", (None, [0.0] * len(rows)))[1]
+            bias = [[b] for b in bias]
+            if name != "q":
+                rows, bias = pool(rows), pool(bias)
+            outputs = [[y + b[0] for y, b in zip(multiply(rows, x), bias)] for x in inputs]
+            heads[name] = [[y[h:h + DIM] for h in range(0, len(y), DIM)] for y in outputs]
+            if name == "v":
+                continue
+            for position, token in enumerate(heads[name]):
+                if is_qwen:
+                    token[:] = [norm(head, f"{attention}{name}_norm.weight") for head in token]
+                token[:] = [rotate(head, position) for head in token]
+        for position in range(len(tokens)):
+            joined = []
+            for head in range(HEADS):
+                shared = head * kv_heads // HEADS
+                query = heads["q"][position][head]
+                scores = [sum(a * b for a, b in zip(query, heads["k"][n][shared])) / math.sqrt(DIM)
+                          for n in range(position + 1)]
+                weights = [math.exp(score - max(scores)) for score in scores]
+                joined += [sum(w * heads["v"][n][shared][d] for n, w in enumerate(weights)) / sum(weights)
+                           for d in range(DIM)]
+            output = multiply(matrix(attention + "o_proj.weight"), joined)
+            states[position] = [a + b for a, b in zip(states[position], output)]
+        for position, x in enumerate(states):
+            inner = norm(x, prefix + "post_attention_layernorm.weight")
+            gate, up = (multiply(matrix(f"{prefix}mlp.{name}_proj.weight"), inner) for name in ("gate", "up"))
+            inner = [g / (1 + math.exp(-g)) * u for g, u in zip(gate, up)]
+            output = multiply(matrix(prefix + "mlp.down_proj.weight"), inner)
+            states[position] = [a + b for a, b in zip(x, output)]
+    loss = 0.0
+    head = matrix("lm_head.weight" if is_qwen else "model.embed_tokens.weight")
+    for position in range(len(tokens) - 1):
+        logits = multiply(head, norm(states[position], "model.norm.weight"))
+        loss += math.log(sum(math.exp(logit) for logit in logits)) - logits[tokens[position + 1]]
+    return loss
+
+
+def check(tensors, tokens, report):
+    assert (report["tokens"], report["context"]) == (TOKENS, CONTEXT), report
+    assert [variant["kv_heads"] for variant in report["variants"]] == [4, 2, 1], report
+    seen = set()
+    total = sum(len(elements) for _, elements in tensors.values())
+    for variant in report["variants"]:
+        kv_heads = variant["kv_heads"]
+        pieces = [tokens[:CONTEXT], tokens[CONTEXT:]]
+        loss = sum(compute_loss(tensors, piece, kv_heads) for piece in pieces)
+        wanted = math.exp(loss / (TOKENS - len(pieces)))
+        print(f"{kv_heads} K/V heads: {variant['perplexity']:.6f}, reference {wanted:.6f}")
+        assert abs(variant["perplexity"] / wanted - 1) < 1e-4, (variant, wanted)
+        dropped = LAYERS * 2 * (KV_HEADS - kv_heads) * DIM * (MODEL + is_qwen)
+        assert variant["parameters"] == total - dropped, (variant, total - dropped)
+        assert variant["kv_cache_bytes"] == 2 * LAYERS * kv_heads * CONTEXT * DIM * 4, variant
+        assert variant["tokens_per_second"] > 0
+        seen.add(round(wanted, 2))
+    assert len(seen) == 3, "the variants differ"
+
+
+if action == "write":
+    write(*make_tensors())
+else:
+    check(*make_tensors(), json.load(open(sys.argv[4])))
