@@ -107,9 +107,9 @@ std::string printText(const PerplexityOptions &options, const LlamaConfig &confi
   return "Perplexity of " + options.directory + " on " + std::to_string(tokens) + " tokens, " +
          std::to_string(std::min(tokens, options.context)) + " at a time; KV cache of as many, f32\n\n" + table.str() +
          "\nFewer K/V heads than the model's " + std::to_string(config.attention.numKvHeads) +
-         " are means of neighbours (Ainslie et al. 2023, section 2.1), without the\ntraining that follows there: an "
-         "upper "
-         "bound of what sharing costs.\n";
+         " are means of neighbours (Ainslie et al. 2023, section 2.1), without the\ntraining that follows there: not "
+         "what a "
+         "model that was trained with so few would reach.\n";
 }
 
 std::string printJson(const PerplexityOptions &options, int64_t tokens, const std::vector<PerplexityRow> &rows) {
