@@ -101,11 +101,13 @@ private:
   SmallVector<Value> launchAttention(ValueRange outputs) {
     KernelOperands operands(b, device, name, inputs, outputs, kNumKernelScalars);
     buildAttentionKernel(b, shape, schedule, operands);
+    SharedLayout layout(shape, schedule);
+    operands.kernel->setAttr(kComingAttr, b.getI64IntegerAttr(layout.stage * (schedule.getStages() - 1)));
     OpFoldResult tiles = math.ceilDiv(rows, schedule.getRows());
     Value x = arith::MulIOp::create(b, loc, math.value(tiles), math.value(splits));
     // query, key, value, and what is written
     const auto &[query, key, value] = shape.tiles;
-    return launch(operands, inputs, outputs, x, schedule.getThreads(), SharedLayout(shape, schedule).total,
+    return launch(operands, inputs, outputs, x, schedule.getThreads(), layout.total,
                   {0, 1, 2, static_cast<int64_t>(inputs.size())},
                   {query.getAlignment(), key.getAlignment(), value.getAlignment(), 16});
   }

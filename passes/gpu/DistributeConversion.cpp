@@ -19,6 +19,7 @@ struct ChunkConverter {
   const Lane &lane;
   ConvertRowsOp op;
   Value factors; ///< of the chunk's first column, or null
+  Value stride;  ///< from one factor to the next, in elements
 
   static constexpr int64_t kElements = 8;
 
@@ -54,7 +55,7 @@ private:
   Value scale(Value element, int64_t i) {
     if (!factors)
       return element;
-    Value offset = arith::MulIOp::create(b, loc, op.getStride(), arith::ConstantIntOp::create(b, loc, i, 64));
+    Value offset = arith::MulIOp::create(b, loc, stride, arith::ConstantIntOp::create(b, loc, i, 64));
     Value address = lane.getElement(factors, b.getF32Type(), offset);
     Value factor = LLVM::LoadOp::create(b, loc, b.getF32Type(), address, /*alignment=*/0, /*isVolatile=*/false,
                                         /*isNonTemporal=*/false, /*isInvariant=*/true);
@@ -88,16 +89,17 @@ LogicalResult Distributor::distributeConversion(ConvertRowsOp op) {
   int64_t perRow = op.getWidth() / ChunkConverter::kElements;
   auto mapped = [&](Value value) { return value ? mapping.lookup(value) : value; };
   Value source = mapped(op.getSource()), destination = mapped(op.getDestination());
-  forEachChunk(loc, op.getRows() * perRow, op.getThreads(), [&](Value index) {
+  int64_t chunks = op.getRows() * perRow;
+  forEachChunk(loc, chunks, op.getThreads(), /*atATime=*/chunks, [&](Value index) {
     Value row = arith::DivUIOp::create(b, loc, index, lane.constant(perRow));
     Value chunk = arith::RemUIOp::create(b, loc, index, lane.constant(perRow));
-    ChunkConverter converter{b, loc, lane, op, mapped(op.getFactors())};
+    ChunkConverter converter{b, loc, lane, op, mapped(op.getFactors()), mapped(op.getStride())};
     if (converter.factors) {
       // Columns beyond the tile's are zeros, whatever their factor.
       Value last = lane.constant(op.getColumns() / ChunkConverter::kElements - 1);
       Value known = arith::MinUIOp::create(b, loc, chunk, last);
       Value column = arith::ExtUIOp::create(b, loc, b.getI64Type(), lane.mul(known, ChunkConverter::kElements));
-      Value offset = arith::MulIOp::create(b, loc, column, mapped(op.getStride()));
+      Value offset = arith::MulIOp::create(b, loc, column, converter.stride);
       converter.factors = lane.getElement(converter.factors, b.getF32Type(), offset);
     }
     auto getPlace = [&](int64_t pitch, int64_t bytes) {

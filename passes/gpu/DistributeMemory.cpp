@@ -2,6 +2,7 @@
 
 #include "passes/gpu/Distributor.h"
 
+#include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 namespace mlir::gqa {
@@ -27,8 +28,27 @@ template <typename OpTy> Distributor::RowAddress Distributor::getAddress(OpTy op
   return {local.lookup(yield->getOperand(0)), local.lookup(yield->getOperand(1))};
 }
 
-void Distributor::forEachChunk(Location loc, int64_t chunks, int64_t threads, function_ref<void(Value)> body) {
-  for (int64_t first = 0; first < chunks; first += threads) {
+/// A loop that LLVM leaves one.
+static scf::ForOp buildRolledLoop(OpBuilder &b, Location loc, Value begin, Value end, Value step) {
+  auto loop = scf::ForOp::create(b, loc, begin, end, step);
+  loop->setAttr("llvm.loop_annotation",
+                parseAttribute("#llvm.loop_annotation<unroll = <disable = true>>", b.getContext()));
+  return loop;
+}
+
+void Distributor::forEachChunk(Location loc, int64_t chunks, int64_t threads, int64_t atATime,
+                               function_ref<void(Value)> body) {
+  int64_t first = 0, step = atATime * threads;
+  if (chunks >= 2 * step) {
+    first = chunks / step * step;
+    OpBuilder::InsertionGuard guard(b);
+    scf::ForOp loop = buildRolledLoop(b, loc, lane.constant(0), lane.constant(first), lane.constant(step));
+    b.setInsertionPointToStart(loop.getBody());
+    Value index = lane.add(lane.thread, loop.getInductionVar());
+    for (int64_t i = 0; i < atATime; ++i)
+      body(lane.add(index, i * threads));
+  }
+  for (; first < chunks; first += threads) {
     OpBuilder::InsertionGuard guard(b);
     Value index = lane.add(lane.thread, first);
     if (first + threads > chunks) {
@@ -39,6 +59,14 @@ void Distributor::forEachChunk(Location loc, int64_t chunks, int64_t threads, fu
   }
 }
 
+/// Copies whose addresses a lane computes together: the more, the better hidden is the latency of looking pages up, and
+/// the more registers it takes.
+static constexpr int64_t kCopiesAtATime = 16, kLookUpsAtATime = 8;
+
+static bool looksUp(CopyRowsOp copy) {
+  return copy.getAddress().walk([](LLVM::LoadOp) { return WalkResult::interrupt(); }).wasInterrupted();
+}
+
 LogicalResult Distributor::distributeCopy(CopyRowsOp copy) {
   Location loc = copy.getLoc();
   Type element = copy.getElement();
@@ -47,7 +75,8 @@ LogicalResult Distributor::distributeCopy(CopyRowsOp copy) {
   int64_t perRow = copy.getWidth() / elements;
   // LLVM knows no type of 8-bit floats.
   Type unit = isa<FloatType>(element) && element.getIntOrFloatBitWidth() == 8 ? b.getI8Type() : element;
-  forEachChunk(loc, copy.getRows() * perRow, copy.getThreads(), [&](Value index) {
+  int64_t chunks = copy.getRows() * perRow, atATime = looksUp(copy) ? kLookUpsAtATime : kCopiesAtATime;
+  forEachChunk(loc, chunks, copy.getThreads(), atATime, [&](Value index) {
     Value row = arith::DivUIOp::create(b, loc, index, lane.constant(perRow));
     Value chunk = arith::RemUIOp::create(b, loc, index, lane.constant(perRow));
     RowAddress address = getAddress(copy, row);

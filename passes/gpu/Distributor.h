@@ -55,8 +55,8 @@ private:
   Value getWord(Value address, int64_t word);
   LogicalResult distributeSharedTile(gqa_gpu::SharedTileOp tile);
   LogicalResult distributeCopy(gqa_gpu::CopyRowsOp copy);
-  /// The block's threads take `chunks` numbers (i32) in turn.
-  void forEachChunk(Location loc, int64_t chunks, int64_t threads, function_ref<void(Value)> body);
+  /// The block's threads take `chunks` numbers (i32) in turn: where there are many, `atATime` per iteration of a loop.
+  void forEachChunk(Location loc, int64_t chunks, int64_t threads, int64_t atATime, function_ref<void(Value)> body);
   LogicalResult distributeLoad(gqa_gpu::LoadRowsOp load);
   LogicalResult distributeStore(gqa_gpu::StoreRowsOp store);
   LogicalResult distributePut(gqa_gpu::PutTileOp put);

@@ -15,11 +15,15 @@ struct KernelReport {
   std::string name;
   std::string fallback; ///< why it is not the kernel made for this chip; empty if it is
   int64_t threads = 0, sharedBytes = 0, numTensorMaps = 0;
+  int64_t coming = 0; ///< bytes of keys and values that are on their way while a block computes; 0: not counted
   int64_t registers = 0, stackBytes = 0, spillStoreBytes = 0, spillLoadBytes = 0, occupancy = 0;
 };
 
 /// The attribute of attention ops and kernels that says why they go without what the chip has.
 constexpr llvm::StringLiteral kFallbackAttr = "gqa_gpu.fallback";
+
+/// The attribute of kernels for KernelReport::coming.
+constexpr llvm::StringLiteral kComingAttr = "gqa_gpu.coming_bytes";
 
 /// Kernels as they go into an artifact.
 struct DeviceCode {

@@ -102,49 +102,26 @@ struct LowerLdMatrix : OpRewritePattern<LdMatrixOp> {
   }
 };
 
-struct LowerMma : OpRewritePattern<MmaOp> {
-  using OpRewritePattern::OpRewritePattern;
-  LogicalResult matchAndRewrite(MmaOp op, PatternRewriter &b) const override {
+/// mma of pairs of halves, 16 deep, or of TF32, 8 deep.
+template <typename OpTy> struct LowerMma : OpRewritePattern<OpTy> {
+  using OpRewritePattern<OpTy>::OpRewritePattern;
+  LogicalResult matchAndRewrite(OpTy op, PatternRewriter &b) const override {
     Location loc = op.getLoc();
-    bool isBF16 = cast<VectorType>(op.getA0().getType()).getElementType().isBF16();
-    // The intrinsic takes pairs of f16 as they are and pairs of bf16 as words.
-    auto convert = [&](ValueRange pairs) {
-      SmallVector<Value> operands;
-      for (Value pair : pairs)
-        operands.push_back(isBF16 ? Value(LLVM::BitcastOp::create(b, loc, b.getI32Type(), pair)) : pair);
-      return operands;
+    Type element = getElementTypeOrSelf(op.getA0().getType()), f32 = b.getF32Type();
+    auto ptx = element.isF32()    ? NVVM::MMATypes::tf32
+               : element.isBF16() ? NVVM::MMATypes::bf16
+                                  : NVVM::MMATypes::f16;
+    // The intrinsic takes pairs of f16 as they are, all others as words.
+    auto convert = [&](ValueRange factors) {
+      return llvm::map_to_vector(factors, [&](Value factor) -> Value {
+        return element.isF16() ? factor : LLVM::BitcastOp::create(b, loc, b.getI32Type(), factor);
+      });
     };
-    Type f32 = b.getF32Type();
     auto type = LLVM::LLVMStructType::getLiteral(b.getContext(), {f32, f32, f32, f32});
-    auto ptx = isBF16 ? NVVM::MMATypes::bf16 : NVVM::MMATypes::f16;
     Value product = NVVM::MmaOp::create(
         b, loc, type, convert({op.getA0(), op.getA1(), op.getA2(), op.getA3()}), convert({op.getB0(), op.getB1()}),
-        ValueRange{op.getC0(), op.getC1(), op.getC2(), op.getC3()}, ArrayRef<int64_t>{16, 8, 16}, std::nullopt,
-        std::nullopt, std::array{ptx, ptx}, std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
-    SmallVector<Value> values;
-    for (int64_t i = 0; i < 4; ++i)
-      values.push_back(LLVM::ExtractValueOp::create(b, loc, product, ArrayRef<int64_t>(i)));
-    b.replaceOp(op, values);
-    return success();
-  }
-};
-
-struct LowerMmaTF32 : OpRewritePattern<MmaTF32Op> {
-  using OpRewritePattern::OpRewritePattern;
-  LogicalResult matchAndRewrite(MmaTF32Op op, PatternRewriter &b) const override {
-    Location loc = op.getLoc();
-    // Factors are words for the intrinsic.
-    auto convert = [&](ValueRange values) {
-      return llvm::map_to_vector(
-          values, [&](Value value) -> Value { return LLVM::BitcastOp::create(b, loc, b.getI32Type(), value); });
-    };
-    Type f32 = b.getF32Type();
-    auto type = LLVM::LLVMStructType::getLiteral(b.getContext(), {f32, f32, f32, f32});
-    auto ptx = NVVM::MMATypes::tf32;
-    Value product = NVVM::MmaOp::create(
-        b, loc, type, convert({op.getA0(), op.getA1(), op.getA2(), op.getA3()}), convert({op.getB0(), op.getB1()}),
-        ValueRange{op.getC0(), op.getC1(), op.getC2(), op.getC3()}, ArrayRef<int64_t>{16, 8, 8}, std::nullopt,
-        std::nullopt, std::array{ptx, ptx}, std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
+        ValueRange{op.getC0(), op.getC1(), op.getC2(), op.getC3()}, ArrayRef<int64_t>{16, 8, element.isF32() ? 8 : 16},
+        std::nullopt, std::nullopt, std::array{ptx, ptx}, std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
     SmallVector<Value> values;
     for (int64_t i = 0; i < 4; ++i)
       values.push_back(LLVM::ExtractValueOp::create(b, loc, product, ArrayRef<int64_t>(i)));
@@ -223,7 +200,7 @@ struct LowerToNVVM : impl::LowerToNVVMBase<LowerToNVVM> {
     add(lowerExp2);
     add(lowerLog2);
     add(lowerTanh);
-    patterns.add<LowerLdMatrix, LowerMma, LowerMmaTF32, RoundPairs>(context);
+    patterns.add<LowerLdMatrix, LowerMma<MmaOp>, LowerMma<MmaTF32Op>, RoundPairs>(context);
     populateExpandF8(patterns);
     populateHopperToNVVM(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))

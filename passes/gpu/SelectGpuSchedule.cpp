@@ -83,7 +83,7 @@ private:
     const auto &[query, key, value] = shape.tiles;
     AttentionOp op = shape.op;
     bool hasPlainKeys = !op.getBlockTable() && !key.isConverted() && !value.isConverted();
-    int64_t widest = hasPlainKeys ? 320 : 256;
+    int64_t widest = hasPlainKeys ? 320 : 192;
     bool isShared = shape.getPaddedDqk() + shape.getPaddedDv() > widest || query.isConverted() || query.element.isF32();
     return Schedule::get(op->getContext(), /*warpRows=*/16, rowWarps, keyWarps, n, stages, split, isShared);
   }

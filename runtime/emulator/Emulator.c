@@ -100,52 +100,31 @@ float gqa_emulator_widen(uint32_t pair, int half, int is_bf16) {
   return value;
 }
 
-/* a [16, 16] times b [16, 8], from and to the lanes that hold them. */
-static void execute_mma(gqa_emulated_thread *lanes, int is_bf16) {
-  float a[16][16], b[16][8], results[kWarp][4];
-  for (int lane = 0; lane < kWarp; ++lane) {
-    int row = lane / 4, column = 2 * (lane % 4);
-    const uint32_t *words = lanes[lane].slot.words;
-    for (int part = 0; part < 4; ++part)
-      for (int half = 0; half < 2; ++half)
-        a[row + 8 * (part % 2)][column + 8 * (part / 2) + half] = gqa_emulator_widen(words[part], half, is_bf16);
-    for (int part = 0; part < 2; ++part)
-      for (int half = 0; half < 2; ++half)
-        b[column + 8 * part + half][row] = gqa_emulator_widen(words[4 + part], half, is_bf16);
-  }
-  for (int lane = 0; lane < kWarp; ++lane)
-    for (int i = 0; i < 4; ++i) {
-      int row = lane / 4 + 8 * (i / 2), column = 2 * (lane % 4) + i % 2;
-      float init;
-      memcpy(&init, &lanes[lane].slot.words[6 + i], sizeof init);
-      double sum = init;
-      for (int k = 0; k < 16; ++k)
-        sum += (double)a[row][k] * b[k][column];
-      results[lane][i] = (float)sum;
-    }
-  for (int lane = 0; lane < kWarp; ++lane)
-    memcpy(&lanes[lane].slot.words[6], results[lane], sizeof results[lane]);
-}
-
-/* The upper 19 bits. */
-static double to_tf32(uint32_t word) {
+/* Element `i` of a word: a half, or the upper 19 bits of the word. */
+static double read_element(uint32_t word, int i, Instruction instruction) {
+  if (instruction != kMmaTF32)
+    return gqa_emulator_widen(word, i, instruction == kMmaBF16);
   float value;
   word &= 0xffffe000;
   memcpy(&value, &word, sizeof value);
   return value;
 }
 
-/* a [16, 8] times b [8, 8]. */
-static void execute_mma_tf32(gqa_emulated_thread *lanes) {
-  double a[16][8], b[8][8];
+/* a [16, depth] times b [depth, 8], from and to the lanes that hold them. A word has two halves, or one TF32, and a row
+   of words eight words, whichever they are. */
+static void execute_mma(gqa_emulated_thread *lanes, Instruction instruction) {
+  int per_word = instruction == kMmaTF32 ? 1 : 2, depth = 8 * per_word;
+  double a[16][16], b[16][8];
   float results[kWarp][4];
   for (int lane = 0; lane < kWarp; ++lane) {
-    int row = lane / 4, column = lane % 4;
     const uint32_t *words = lanes[lane].slot.words;
-    for (int part = 0; part < 4; ++part)
-      a[row + 8 * (part % 2)][column + 4 * (part / 2)] = to_tf32(words[part]);
-    for (int part = 0; part < 2; ++part)
-      b[column + 4 * part][row] = to_tf32(words[4 + part]);
+    int row = lane / 4, column = per_word * (lane % 4);
+    for (int i = 0; i < per_word; ++i) {
+      for (int part = 0; part < 4; ++part)
+        a[row + 8 * (part % 2)][column + depth / 2 * (part / 2) + i] = read_element(words[part], i, instruction);
+      for (int part = 0; part < 2; ++part)
+        b[column + depth / 2 * part + i][row] = read_element(words[4 + part], i, instruction);
+    }
   }
   for (int lane = 0; lane < kWarp; ++lane)
     for (int i = 0; i < 4; ++i) {
@@ -153,7 +132,7 @@ static void execute_mma_tf32(gqa_emulated_thread *lanes) {
       float init;
       memcpy(&init, &lanes[lane].slot.words[6 + i], sizeof init);
       double sum = init;
-      for (int k = 0; k < 8; ++k)
+      for (int k = 0; k < depth; ++k)
         sum += a[row][k] * b[k][column];
       results[lane][i] = (float)sum;
     }
@@ -187,10 +166,8 @@ static void execute(Warp *warp) {
     break;
   case kMmaF16:
   case kMmaBF16:
-    execute_mma(lanes, warp->instruction == kMmaBF16);
-    break;
   case kMmaTF32:
-    execute_mma_tf32(lanes);
+    execute_mma(lanes, warp->instruction);
     break;
   case kNone:
     break;
@@ -226,17 +203,17 @@ void gqa_emulate_ldmatrix(gqa_emulated_thread *thread, const void *address, int3
   memcpy(result, thread->loaded, sizeof thread->loaded);
 }
 
-void gqa_emulate_mma(gqa_emulated_thread *thread, uint32_t operands[10], int32_t is_bf16) {
+static void multiply(gqa_emulated_thread *thread, uint32_t operands[10], Instruction instruction) {
   memcpy(thread->slot.words, operands, sizeof thread->slot.words);
-  join(thread, is_bf16 ? kMmaBF16 : kMmaF16);
+  join(thread, instruction);
   memcpy(operands + 6, thread->slot.words + 6, 4 * sizeof *operands);
 }
 
-void gqa_emulate_mma_tf32(gqa_emulated_thread *thread, uint32_t operands[10]) {
-  memcpy(thread->slot.words, operands, sizeof thread->slot.words);
-  join(thread, kMmaTF32);
-  memcpy(operands + 6, thread->slot.words + 6, 4 * sizeof *operands);
+void gqa_emulate_mma(gqa_emulated_thread *thread, uint32_t operands[10], int32_t is_bf16) {
+  multiply(thread, operands, is_bf16 ? kMmaBF16 : kMmaF16);
 }
+
+void gqa_emulate_mma_tf32(gqa_emulated_thread *thread, uint32_t operands[10]) { multiply(thread, operands, kMmaTF32); }
 
 /*--- Blocks ------------------------------------------------------------------------------------------------------*/
 

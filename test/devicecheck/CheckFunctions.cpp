@@ -1,5 +1,8 @@
 #include "test/devicecheck/CheckFunctions.h"
 
+#include "test/fuzz/CachedKernel.h"
+#include "tools/AttentionModule.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -111,6 +114,71 @@ void addCorrectness(std::vector<CheckFunction> &functions) {
   }
 }
 
+/// What is multiplied as f32.
+void addF32(std::vector<CheckFunction> &functions) {
+  for (int64_t dim : {64, 128, 256}) {
+    FuzzFunction function = makeFunction(ElementType::f32, {2, 3}, {dim, dim}, /*areTokensFirst=*/false);
+    function.problem.causal = true;
+    function.problem.alignment = Alignment::bottomRight;
+    functions.push_back(
+        {printName("correctness", ElementType::f32, {2, 3}, {dim, dim}), Stage::correctness, function, 6});
+  }
+}
+
+std::string printLayout(const CacheLayout &layout) {
+  static const char *const kNames[] = {"f32", "f16", "bf16", "i8", "f8", "i4"};
+  std::string text = std::string("_") + kNames[static_cast<int>(layout.keyType)];
+  if (layout.valueType != layout.keyType)
+    text += std::string("_") + kNames[static_cast<int>(layout.valueType)];
+  text += layout.pageSize == 0 ? "_contiguous" : "_pages" + std::to_string(layout.pageSize);
+  return text + (layout.hasChannelScales ? "_channels" : "") + (layout.ring ? "_ring" : "");
+}
+
+ElementType getDenseType(CacheType type) {
+  return type == CacheType::f16 ? ElementType::f16 : type == CacheType::bf16 ? ElementType::bf16 : ElementType::f32;
+}
+
+/// Decoding, chunks and prompts on a cache; `ring`: decoding in a ring that holds the window.
+CheckFunction makeCached(ElementType query, Heads heads, HeadDims dims, CacheLayout layout, bool isRing) {
+  FuzzFunction function = makeFunction(query, heads, dims, /*areTokensFirst=*/false);
+  AttentionProblem &problem = function.problem;
+  problem.key.type = getDenseType(layout.keyType);
+  problem.value.type = getDenseType(layout.valueType);
+  problem.kvLen = Operand{{Dim::b}, ElementType::i32};
+  problem.causal = true;
+  problem.alignment = Alignment::bottomRight;
+  if (isRing) {
+    problem.windowLeft = 150;
+    layout.ring = Ring{/*sinks=*/0, *problem.windowLeft + 1};
+    function.dynamicDims.erase(Dim::m); // a ring holds what its number of rows needs
+  }
+  addLse(problem);
+  return {printName("cached", query, heads, dims) + printLayout(layout), Stage::cached, function, 6, layout};
+}
+
+void addCached(std::vector<CheckFunction> &functions) {
+  using Type = CacheType;
+  auto make = [](Type key, Type value, int64_t pageSize, bool hasChannelScales = false) {
+    return CacheLayout{key, value, pageSize, hasChannelScales, /*ring=*/std::nullopt};
+  };
+  const CacheLayout layouts[] = {make(Type::bf16, Type::bf16, 16),     make(Type::i8, Type::i8, 16),
+                                 make(Type::f8e4m3, Type::f8e4m3, 64), make(Type::i4, Type::i4, 16),
+                                 make(Type::i8, Type::i4, 0),          make(Type::i8, Type::i8, 64, true),
+                                 make(Type::bf16, Type::bf16, 0),      make(Type::f8e4m3, Type::i8, 7)};
+  const Heads heads[] = {{2, 4}, {1, 7}, {2, 3}, {1, 8}, {4, 1}};
+  size_t number = 0;
+  for (HeadDims dims : {HeadDims{128, 128}, {64, 64}, {256, 256}, {192, 128}})
+    for (const CacheLayout &layout : layouts)
+      if (number++ % 2 == 0 || dims.dqk == 128)
+        functions.push_back(makeCached(ElementType::bf16, heads[number % 5], dims, layout, /*isRing=*/false));
+  for (int64_t dim : {96, 128})
+    functions.push_back(makeCached(ElementType::f16, {2, 4}, {dim, dim}, make(Type::f16, Type::f16, 32), false));
+  functions.push_back(makeCached(ElementType::f16, {2, 4}, {128, 128}, make(Type::i8, Type::i8, 16), false));
+  functions.push_back(makeCached(ElementType::f32, {2, 4}, {128, 128}, make(Type::f32, Type::f32, 16), false));
+  for (Type type : {Type::bf16, Type::i8})
+    functions.push_back(makeCached(ElementType::bf16, {2, 4}, {128, 128}, make(type, type, 16), /*isRing=*/true));
+}
+
 void addBenches(std::vector<CheckFunction> &functions) {
   auto add = [&](const char *kind, ElementType type, Heads heads, int64_t dim, bool isCausal) {
     FuzzFunction function = makeFunction(type, heads, {dim, dim}, /*areTokensFirst=*/false);
@@ -178,7 +246,7 @@ Lengths drawLengths(const CheckFunction &function, int64_t call, Random &random)
 } // namespace
 
 const char *getName(Stage stage) {
-  constexpr const char *kNames[] = {"tiles", "block", "correctness", "bench"};
+  constexpr const char *kNames[] = {"tiles", "block", "correctness", "cached", "bench"};
   return kNames[static_cast<size_t>(stage)];
 }
 
@@ -187,8 +255,16 @@ std::vector<CheckFunction> makeCheckFunctions() {
   addTiles(functions);
   addBlocks(functions);
   addCorrectness(functions);
+  addF32(functions);
+  addCached(functions);
   addBenches(functions);
   return functions;
+}
+
+std::string CheckFunction::print() const {
+  if (!layout)
+    return printAttentionFunction(function.problem, "f", function.dynamicDims);
+  return printAttentionFunction(makeCachedProblem(function.problem, *layout), "f", getCachedDims(function, *layout));
 }
 
 uint64_t getStream(const CheckFunction &function) {
@@ -205,7 +281,8 @@ AttentionProblem makeCheckCall(const CheckFunction &function, int64_t call, bool
     lengths = {std::min<int64_t>(lengths.b, 2), std::min<int64_t>(lengths.m, 40), std::min<int64_t>(lengths.n, 150)};
   AttentionProblem problem = function.function.problem;
   at(problem.extents, Dim::b) = lengths.b;
-  at(problem.extents, Dim::m) = lengths.m;
+  if (function.function.dynamicDims.count(Dim::m) > 0)
+    at(problem.extents, Dim::m) = lengths.m;
   at(problem.extents, Dim::n) = lengths.n;
   limitSize(problem);
   return problem;

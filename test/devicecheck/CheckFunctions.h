@@ -3,6 +3,7 @@
 
 #include "test/fuzz/RandomProblem.h"
 
+#include <optional>
 #include <string>
 
 namespace gqa {
@@ -13,9 +14,9 @@ namespace gqa {
 /// Q K^T, and the output one row of V. Over the offsets every element of both products is met, and a wrong descriptor
 /// or layout shows as wrong lse (Q or K) or as wrong output with right lse (V).
 ///
-/// block: all keys in one tile, no mask. correctness: head counts, dims, lengths, masks and options. bench: the sizes
-/// that are timed.
-enum class Stage { tiles, block, correctness, bench };
+/// block: all keys in one tile, no mask. correctness: head counts, dims, lengths, masks and options. cached: keys and
+/// values in a KV cache: in pages, quantised, in rings. bench: the sizes that are timed.
+enum class Stage { tiles, block, correctness, cached, bench };
 const char *getName(Stage stage);
 
 /// A function to compile ahead; its calls follow from its name and the number of the call.
@@ -24,6 +25,10 @@ struct CheckFunction {
   Stage stage;
   FuzzFunction function;
   int64_t calls;
+  std::optional<CacheLayout> layout = std::nullopt; ///< keys and values are in a KV cache
+
+  /// The function's text in MLIR.
+  std::string print() const;
 };
 
 /// All functions, the same on every machine.

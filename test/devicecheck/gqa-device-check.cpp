@@ -8,8 +8,7 @@
 
 #include "test/devicecheck/BenchCall.h"
 #include "test/devicecheck/CheckFunctions.h"
-#include "test/fuzz/FuzzCase.h"
-#include "tools/AttentionModule.h"
+#include "test/fuzz/CachedKernel.h"
 #include "tools/CompilerProcess.h"
 #include "tools/DeviceLimits.h"
 #include "tools/DeviceSession.h"
@@ -50,8 +49,7 @@ std::string compile(const CheckFunction &function, const Options &options) {
     flags.push_back("--gpu=" + options.gpu);
   if (options.isEmulated)
     flags.push_back("--emulate");
-  writeOutput(directory.file("f.mlir"),
-              printAttentionFunction(function.function.problem, "f", function.function.dynamicDims));
+  writeOutput(directory.file("f.mlir"), function.print());
   try {
     compileArtifact(directory.file("f.mlir"), options.directory + "/" + function.name + ".so", flags);
   } catch (const std::exception &error) {
@@ -180,7 +178,12 @@ private:
       deviceCall.run();
       deviceCall.download();
     };
-    return checkCase(fuzzCase, kernel, /*canChangeBatch=*/true, random);
+    if (!function.layout)
+      return checkCase(fuzzCase, kernel, /*canChangeBatch=*/true, random);
+    roundToCache(fuzzCase, *function.layout);
+    fuzzCase.weightType = getWeightType(problem, *function.layout, /*isOnGpu=*/true);
+    return checkCase(fuzzCase, makeCachedKernel(problem, *function.layout, kernel, random), /*canChangeBatch=*/true,
+                     random);
   }
 
   const Options &options;
@@ -239,8 +242,8 @@ int main(int argc, char **argv) {
   for (CLI::App *command : {runCommand, infoCommand})
     command->add_option("--device", options.device, "cuda:N or cpu")->capture_default_str();
   for (CLI::App *command : {buildCommand, runCommand}) {
-    command->add_option("--stage", options.stage, "tiles, block, correctness or bench")
-        ->check(CLI::IsMember({"tiles", "block", "correctness", "bench"}));
+    command->add_option("--stage", options.stage, "tiles, block, correctness, cached or bench")
+        ->check(CLI::IsMember({"tiles", "block", "correctness", "cached", "bench"}));
     command->add_option("--only", options.only, "one function by name");
     command->add_option("--every", options.every, "every so many functions only")->check(CLI::PositiveNumber);
   }

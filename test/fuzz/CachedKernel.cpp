@@ -241,6 +241,12 @@ void roundRows(const AttentionProblem &problem, GuardedTensor &tensor, CacheType
 
 } // namespace
 
+std::set<Dim> getCachedDims(const FuzzFunction &function, const CacheLayout &layout) {
+  std::set<Dim> dims = function.dynamicDims;
+  dims.insert({Dim::page, layout.pageSize == 0 ? Dim::slot : Dim::block});
+  return dims;
+}
+
 void roundToCache(FuzzCase &fuzzCase, const CacheLayout &layout) {
   std::vector<NamedOperand> names = getArguments(fuzzCase.problem);
   for (size_t i = 0; i < names.size(); ++i) {

@@ -2,9 +2,13 @@
 #define GQA_TEST_FUZZ_CACHEDKERNEL_H
 
 #include "test/fuzz/FuzzCase.h"
+#include "test/fuzz/RandomProblem.h"
 #include "tools/CachedProblem.h"
 
 namespace gqa {
+
+/// Dimensions that a function's twin on a cache has dynamic: the function's own, and those of pages.
+std::set<Dim> getCachedDims(const FuzzFunction &function, const CacheLayout &layout);
 
 /// Rounds keys and values of a case to what a cache of this layout can hold, so that reading them back is exact but for
 /// a rounding of the product with the scale.

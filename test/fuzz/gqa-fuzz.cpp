@@ -66,10 +66,8 @@ struct NumberedFunction {
     std::string text = printAttentionFunction(function.problem, getName(), function.dynamicDims);
     if (!layout)
       return text;
-    std::set<Dim> dims = {Dim::page, layout->pageSize == 0 ? Dim::slot : Dim::block};
-    for (Dim dim : function.dynamicDims)
-      dims.insert(dim);
-    return text + printAttentionFunction(makeCachedProblem(function.problem, *layout), getCachedName(), dims);
+    return text + printAttentionFunction(makeCachedProblem(function.problem, *layout), getCachedName(),
+                                         getCachedDims(function, *layout));
   }
 
   std::string describe(const AttentionProblem &problem) const {
@@ -212,7 +210,8 @@ private:
       fail(function, number, problem, error);
   }
 
-  /// A cache that holds the keys and values exactly gives the bits of dense tensors with lengths, whatever its pages are.
+  /// A cache that holds the keys and values exactly gives the bits of dense tensors with lengths, whatever its pages
+  /// are.
   std::string checkCached(const NumberedFunction &function, const AttentionProblem &problem, FuzzCase &fuzzCase,
                           Artifact &artifact, bool canChangeBatch, Random &random) const {
     bool isOnGpu = !options.emulatedGpu.empty();

@@ -55,7 +55,7 @@ class CheckTest(unittest.TestCase):
 
     def pretend(self, **answers):
         """Writes a gqa-device-check: keys are info and stages, values are reports, or shell commands."""
-        everything = {"info": INFO, "tiles": GOOD, "block": GOOD, "correctness": GOOD, "bench": BENCH, **answers}
+        everything = {"info": INFO, "tiles": GOOD, "block": GOOD, "correctness": GOOD, "cached": GOOD, "bench": BENCH, **answers}
         cases = ""
         for key, answer in everything.items():
             command = answer if isinstance(answer, str) else f"echo '{json.dumps(answer)}'"
@@ -82,7 +82,7 @@ class CheckTest(unittest.TestCase):
         self.pretend()
         code, report, output = self.run_check()
         self.assertEqual((code, report["status"]), (0, "passed"))
-        self.assertEqual([stage["stage"] for stage in report["stages"]], ["tiles", "block", "correctness"])
+        self.assertEqual([stage["stage"] for stage in report["stages"]], ["tiles", "block", "correctness", "cached"])
         self.assertEqual(report["sanitizer"], "skipped: compute-sanitizer not found")
         self.assertEqual(report["peers"], {"skipped": "No module named torch"})
         self.assertEqual(report["clocks_after"], "1980 MHz, 2619 MHz, 40, 300.00 W, 0x0")
@@ -141,8 +141,7 @@ class CheckTest(unittest.TestCase):
         self.write("tools/compute-sanitizer", '#!/bin/sh\nshift 4; exec "$@"', 0o755)
         _, report, output = self.run_check()
         self.assertEqual([(entry["tool"], entry["stage"]) for entry in report["sanitizer"]],
-                         [("memcheck", "block"), ("memcheck", "correctness"), ("racecheck", "block"),
-                          ("racecheck", "correctness")])
+                         [(tool, stage) for tool in ("memcheck", "racecheck") for stage in ("block", "correctness", "cached")])
         self.assertIn("memcheck, racecheck: nothing found", output)
         self.write("tools/compute-sanitizer",
                    '#!/bin/sh\nshift 4; "$@"; echo "Error: Device not supported on this machine"; exit 1', 0o755)

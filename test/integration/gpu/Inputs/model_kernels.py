@@ -66,10 +66,9 @@ def write_cached(name, dqk, dv, positions, clauses, stored):
 for dqk, dv in HEAD_DIMS.items():
     for kind, (positions, clauses) in KINDS.items():
         write(f"{kind}_{dqk}", dqk, dv, positions, clauses, "bf16")
-    write(f"prefill_{dqk}_f16", dqk, dv, *KINDS["prefill"], "f16")
-for stored in STORED:
-    write_cached(f"prefill_128_pages_{stored}", 128, 128, *KINDS["prefill"], stored)
-    write_cached(f"decode_128_pages_{stored}", 128, 128, *KINDS["decode"], stored)
-write_cached("prefill_192_pages_i8", 192, 128, *KINDS["prefill"], "i8")
-write("prefill_128_f32", 128, 128, *KINDS["prefill"], "f32")
-write("decode_128_f32", 128, 128, *KINDS["decode"], "f32")
+    for kind in ("prefill", "decode"):
+        write(f"{kind}_{dqk}_f16", dqk, dv, *KINDS[kind], "f16")
+        write(f"{kind}_{dqk}_f32", dqk, dv, *KINDS[kind], "f32")
+        for stored in STORED:
+            write_cached(f"{kind}_{dqk}_pages_{stored}", dqk, dv, *KINDS[kind], stored)
+    write_cached(f"short_{dqk}_pages_bf16", dqk, dv, *KINDS["short"], "bf16")
