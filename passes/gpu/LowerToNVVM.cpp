@@ -108,9 +108,7 @@ template <typename OpTy> struct LowerMma : OpRewritePattern<OpTy> {
   LogicalResult matchAndRewrite(OpTy op, PatternRewriter &b) const override {
     Location loc = op.getLoc();
     Type element = getElementTypeOrSelf(op.getA0().getType()), f32 = b.getF32Type();
-    auto ptx = element.isF32()    ? NVVM::MMATypes::tf32
-               : element.isBF16() ? NVVM::MMATypes::bf16
-                                  : NVVM::MMATypes::f16;
+    auto ptx = element.isF32() ? NVVM::MMATypes::tf32 : element.isBF16() ? NVVM::MMATypes::bf16 : NVVM::MMATypes::f16;
     // The intrinsic takes pairs of f16 as they are, all others as words.
     auto convert = [&](ValueRange factors) {
       return llvm::map_to_vector(factors, [&](Value factor) -> Value {
