@@ -253,8 +253,9 @@ def SeparateResults : Pass<"gqa-separate-results", "::mlir::func::FuncOp"> {
     tensor, such as a second sum from the same zeros, it could lie there too. This pass saves the second one in a tensor
     of its own before the first result is written.
 
-    Empty tensors are not shared in the first place: each use gets its own. That also keeps bufferisation, which compares
-    all uses of a tensor with each other, from taking quadratic time where all layers of a model use one.
+    Empty tensors outside of loops are not shared in the first place: each use gets its own. That also keeps
+    bufferisation, which compares all uses of a tensor with each other, from taking quadratic time where all layers of a
+    model use one.
 
     A result that reshapes what an op computed is written in the op's shape, so that the op itself can write to the
     result's buffer.

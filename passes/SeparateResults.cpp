@@ -35,7 +35,10 @@ Value getStart(Value value) {
 struct SeparateResults : impl::SeparateResultsBase<SeparateResults> {
   void runOnOperation() override {
     SmallVector<tensor::EmptyOp> empties;
-    getOperation().walk([&](tensor::EmptyOp op) { empties.push_back(op); });
+    getOperation().walk([&](tensor::EmptyOp op) {
+      if (!op->getParentOfType<LoopLikeOpInterface>())
+        empties.push_back(op);
+    });
     llvm::for_each(empties, giveEachUseItsOwn);
     SmallVector<MaterializeInDestinationOp> results;
     getOperation().walk([&](MaterializeInDestinationOp op) {
@@ -89,7 +92,8 @@ private:
   }
 
   /// An empty tensor holds nothing that its users would share. Bufferisation compares all uses of a tensor with each
-  /// other, and all layers of a model may use one.
+  /// other, and all layers of a model may use one. In loops, tiles that one empty tensor stands for take turns in one
+  /// buffer, and so in the first-level cache: int4 keys and values, once unpacked, fill it each.
   static void giveEachUseItsOwn(tensor::EmptyOp op) {
     OpBuilder b(op);
     for (OpOperand &use : llvm::make_early_inc_range(llvm::drop_begin(op->getUses())))
