@@ -1,5 +1,6 @@
 #include "tools/LlamaModel.h"
 
+#include "runtime/layer/RmsNorm.h"
 #include "tools/LayerModule.h"
 #include "tools/PooledHeads.h"
 
@@ -64,18 +65,10 @@ private:
   std::set<std::string> known;
 };
 
-std::vector<float> normalise(const std::vector<float> &x, const std::vector<float> &scale, float epsilon) {
-  std::vector<float> y(x.size());
-  size_t dim = scale.size();
-  for (size_t row = 0; row < x.size(); row += dim) {
-    double squares = 0;
-    for (size_t d = 0; d < dim; ++d)
-      squares += static_cast<double>(x[row + d]) * x[row + d];
-    auto factor = static_cast<float>(1 / std::sqrt(squares / static_cast<double>(dim) + epsilon));
-    for (size_t d = 0; d < dim; ++d)
-      y[row + d] = x[row + d] * factor * scale[d];
-  }
-  return y;
+/// `x`, which stays, with its rows normalised.
+std::vector<float> normalise(std::vector<float> x, const std::vector<float> &scale, float epsilon) {
+  layer::normaliseRows(x, scale, epsilon);
+  return x;
 }
 
 void add(std::vector<float> &x, const std::vector<float> &y) {

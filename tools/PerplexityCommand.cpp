@@ -108,8 +108,7 @@ std::string printText(const PerplexityOptions &options, const LlamaConfig &confi
          std::to_string(std::min(tokens, options.context)) + " at a time; KV cache of as many, f32\n\n" + table.str() +
          "\nFewer K/V heads than the model's " + std::to_string(config.attention.numKvHeads) +
          " are means of neighbours (Ainslie et al. 2023, section 2.1), without the\ntraining that follows there: not "
-         "what a "
-         "model that was trained with so few would reach.\n";
+         "what a model that was trained with so few would reach.\n";
 }
 
 std::string printJson(const PerplexityOptions &options, int64_t tokens, const std::vector<PerplexityRow> &rows) {

@@ -1,7 +1,9 @@
 #include "runtime/layer/GroupedQueryAttention.h"
 
+
 #include "runtime/cache/NarrowFloat.h"
 #include "runtime/cache/RotaryArgument.h"
+#include "runtime/layer/RmsNorm.h"
 
 #include <algorithm>
 #include <chrono>
@@ -153,24 +155,8 @@ void GroupedQueryAttention::project(const Batch &batch, int64_t tokens) {
     keyProjection.apply(batch.x, tokens, keys.data());
     valueProjection.apply(batch.x, tokens, values.data());
   }
-  normalise(queries, queryNorm);
-  normalise(keys, keyNorm);
-}
-
-void GroupedQueryAttention::normalise(std::vector<float> &rows, const std::vector<float> &scale) const {
-  if (scale.empty())
-    return;
-  auto dim = static_cast<int64_t>(scale.size()), count = static_cast<int64_t>(rows.size()) / dim;
-#pragma omp parallel for if (count > 256)
-  for (int64_t i = 0; i < count; ++i) {
-    float *row = &rows[static_cast<size_t>(i * dim)];
-    float squares = 0;
-    for (int64_t d = 0; d < dim; ++d)
-      squares += row[d] * row[d];
-    float factor = 1 / std::sqrt(squares / static_cast<float>(dim) + config.normEpsilon);
-    for (int64_t d = 0; d < dim; ++d)
-      row[d] *= factor * scale[static_cast<size_t>(d)];
-  }
+  normaliseRows(queries, queryNorm, config.normEpsilon);
+  normaliseRows(keys, keyNorm, config.normEpsilon);
 }
 
 std::vector<float> GroupedQueryAttention::computeTurns(const Batch &batch, const std::vector<int64_t> &lengths) const {

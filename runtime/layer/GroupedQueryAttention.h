@@ -73,7 +73,6 @@ private:
   std::vector<int64_t> getLengths(const Batch &batch, const PastKeyValues *past) const;
 
   void project(const Batch &batch, int64_t tokens);
-  void normalise(std::vector<float> &rows, const std::vector<float> &scale) const;
   std::vector<float> computeTurns(const Batch &batch, const std::vector<int64_t> &lengths) const;
   void rotate(std::vector<float> &rows, int64_t tokens, int64_t heads, const std::vector<float> &turns) const;
 
