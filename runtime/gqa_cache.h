@@ -6,7 +6,8 @@
  *
  * Threads. A cache may be used by many threads, each with a context of its own. A function that changes a sequence
  * (append, reserve, truncate, remove) must be the only one that uses that sequence at the time; any number of threads
- * may read one sequence, and different sequences do not disturb each other, even if they share pages. */
+ * may read one sequence (attend, fork, read, save) at once, and different sequences do not disturb each other, even if
+ * they share pages. */
 #ifndef GQA_CACHE_H
 #define GQA_CACHE_H
 
