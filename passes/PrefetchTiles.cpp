@@ -98,7 +98,8 @@ SmallVector<Operation *> getViews(Value base) {
 
 /// Any other loop that cuts a tile out of a buffer from outside, if the tile moves with it.
 scf::ForOp getTileLoop(Value base) {
-  for (Operation *view : llvm::reverse(getViews(base))) {
+  SmallVector<Operation *> views = getViews(base);
+  for (Operation *view : llvm::reverse(views)) {
     auto tile = dyn_cast<memref::SubViewOp>(view);
     auto loop = tile ? dyn_cast<scf::ForOp>(tile->getParentOp()) : scf::ForOp();
     if (loop && loop.isDefinedOutsideOfLoop(tile.getSource()) && NextIteration(loop).moves(tile))
