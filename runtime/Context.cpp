@@ -17,6 +17,13 @@ const std::shared_ptr<const gqa::cuda::Device> &gqa_context::getDevice(int ordin
   return it->second;
 }
 
+const gqa::cuda::AttendProgram &gqa_context::getAttendProgram(int ordinal) {
+  std::unique_ptr<const gqa::cuda::AttendProgram> &program = attendPrograms[ordinal];
+  if (!program)
+    program = std::make_unique<gqa::cuda::AttendProgram>(getDevice(ordinal));
+  return *program;
+}
+
 // Callbacks are C functions, but callers write them in C++, too. What they throw ends here: compiled code has no way to
 // pass it on.
 

@@ -2,7 +2,7 @@
 #define GQA_RUNTIME_CONTEXT_H
 
 #include "runtime/Failure.h"
-#include "runtime/cuda/Device.h"
+#include "runtime/cuda/AttendProgram.h"
 #include "runtime/gqa_host.h"
 
 #include <atomic>
@@ -22,6 +22,9 @@ struct gqa_context {
 
   /// The CUDA device with this number, opened when it is first needed. Throws gqa::Failure.
   const std::shared_ptr<const gqa::cuda::Device> &getDevice(int ordinal);
+
+  /// The kernels beside attention on that device, loaded when they are first needed. Throws gqa::Failure.
+  const gqa::cuda::AttendProgram &getAttendProgram(int ordinal);
 
   /// Whether a callback of the caller has thrown since this was last asked.
   bool takeCallbackFailure() { return hasFailedCallback.exchange(false); }
@@ -75,6 +78,7 @@ private:
   std::unordered_set<void *> live;
   std::atomic<bool> hasFailedCallback{false};
   std::map<int, std::shared_ptr<const gqa::cuda::Device>> devices;
+  std::map<int, std::unique_ptr<const gqa::cuda::AttendProgram>> attendPrograms;
 };
 
 #endif // GQA_RUNTIME_CONTEXT_H

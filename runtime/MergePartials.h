@@ -11,14 +11,10 @@ struct Partial {
   float lse;           ///< log sum exp of the scores, natural logarithm; -inf: no keys, and output is not read
 };
 
-/// Merges the attention of one row over `numPartials` disjoint ranges of keys into that over all of them, writes it to
-/// `output` ([dv], may be any of the partial outputs) and returns its lse:
-///
-///     M = max_i lse[i],   w[i] = exp(lse[i] - M)
-///     output = sum_i w[i] output[i] / sum_i w[i],   lse = M + log sum_i w[i]
-///
-/// A row without any key gives 0 and -inf. The sums run in the order of the partials, so equal inputs give equal bits.
-/// `weights` is scratch for numPartials doubles. (Milakov & Gimelshein 2018, arXiv:1805.02867.)
+/// Merges the attention of one row over `numPartials` disjoint ranges of keys into that over all of them
+/// (PartialWeights), writes it to `output` ([dv], may be any of the partial outputs) and returns its lse. A row without
+/// any key gives 0 and -inf. The sums run in the order of the partials, so equal inputs give equal bits. `weights` is
+/// scratch for numPartials doubles.
 float mergePartials(const Partial *partials, int64_t numPartials, int64_t dv, double *weights, float *output);
 
 } // namespace gqa

@@ -175,6 +175,13 @@ GQA_API gqa_status gqa_cache_get_table(gqa_context *context, const gqa_cache *ca
                                        const gqa_sequence *sequences, int32_t num_sequences, int32_t *table,
                                        int64_t row_size, int32_t *kv_lengths, int64_t *lengths, int64_t *needed);
 
+/* The same for a cache on a device: `table` is [num_sequences, pages] and `kv_lengths` and `lengths` are
+ * [num_sequences], i32, dense, on the cache's device; any may be NULL. Kernels on the context's stream write them; of
+ * `table`, pages that are not in use are 0. */
+GQA_API gqa_status gqa_cache_put_table(gqa_context *context, const gqa_cache *cache, int32_t layer,
+                                       const gqa_sequence *sequences, int32_t num_sequences, DLTensor *table,
+                                       DLTensor *kv_lengths, DLTensor *lengths);
+
 /*--- Attention ------------------------------------------------------------------------------------------------------*/
 
 /* What gqa_cache_attend reads and writes. `tokens` counts the queries of all sequences, one sequence after another.
@@ -186,6 +193,10 @@ typedef struct gqa_attend_arguments {
   const DLTensor *sinks;   /* [heads], f32: a logit in each softmax's denominator, for entries that take them */
   const DLTensor *mask;    /* [tokens, keys], bytes, 0 hides a key, for entries that take it: trees of speculation. Keys
                               are counted as they are stored; `keys` is at least the longest sequence's number */
+  /* On a device: NULL, or what gqa_cache_put_table wrote for these sequences: the table, and kv_lengths, or lengths for
+   * entries that take these. All sequences then have as many queries. Kernels read them when they run, so that a call
+   * that was captured into a CUDA graph attends to what they say at each replay. */
+  const DLTensor *block_table, *lengths;
 } gqa_attend_arguments;
 
 /* Attends to what a layer has stored: the counts[i] last tokens of sequences[i], which have been appended, ask.
@@ -201,11 +212,27 @@ GQA_API gqa_status gqa_cache_attend(gqa_context *context, const gqa_cache *cache
                                     const int64_t *counts, int32_t num_sequences,
                                     const gqa_attend_arguments *arguments);
 
+/* The bytes of workspace (gqa_context_set_workspace) that gqa_cache_attend needs with these arguments, on the device of
+ * the cache: 0 on the CPU. They grow with the sequences; more than that will do. Loads all kernels, if this is the first
+ * call, so that gqa_cache_attend may be captured after it.
+ *
+ * On a device all tensors are there, too, and gqa_cache_attend starts kernels on the context's stream and returns: it
+ * waits for nothing and allocates nothing there. Block tables go along as parameters of kernels, about 1000 pages to a
+ * launch, so a call that is captured attends to the same pages at each replay, unless block_table and lengths are given. */
+GQA_API gqa_status gqa_cache_attend_workspace_size(gqa_context *context, const gqa_cache *cache,
+                                                   const gqa_artifact *artifact, const char *entry, int32_t layer,
+                                                   const gqa_sequence *sequences, const int64_t *counts,
+                                                   int32_t num_sequences, const gqa_attend_arguments *arguments,
+                                                   int64_t *bytes);
+
 /*--- Partial results ------------------------------------------------------------------------------------------------*/
 
 /* Merges attention over disjoint ranges of keys: outputs[i] is [..., dv] and lses[i] [...], all f32 and of the same
  * shapes. The result may be written over one of the parts. A row has no keys in a part where its lse is -inf; a row
- * without any gives 0 and -inf. */
+ * without any gives 0 and -inf.
+ *
+ * On a CUDA device, all on one, a kernel on the context's stream does it, for at most 48 parts, whose rows fold into at
+ * most 4 dimensions. The first call with a context loads it, unless that has made a cache there; do so before capturing. */
 GQA_API gqa_status gqa_merge(gqa_context *context, const DLTensor *const *outputs, const DLTensor *const *lses,
                              int32_t num_parts, DLTensor *output, DLTensor *lse);
 

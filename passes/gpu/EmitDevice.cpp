@@ -117,7 +117,7 @@ llvm::Expected<std::string> generatePtx(ModuleOp device, const GpuTarget &target
 
 } // namespace
 
-llvm::Expected<DeviceCode> compileDevice(ModuleOp module, const GpuTarget &target) {
+llvm::Expected<DeviceCode> compileDevice(ModuleOp module, const GpuTarget &target, bool isAssembled) {
   auto device = module.lookupSymbol<ModuleOp>("gqa_device");
   device->remove();
   OwningOpRef<ModuleOp> owner(device);
@@ -133,8 +133,9 @@ llvm::Expected<DeviceCode> compileDevice(ModuleOp module, const GpuTarget &targe
   if (!ptx)
     return ptx.takeError();
   code.ptx = *ptx;
-  if (llvm::Error error = assemble(code, target))
-    return std::move(error);
+  if (isAssembled)
+    if (llvm::Error error = assemble(code, target))
+      return std::move(error);
   return code;
 }
 

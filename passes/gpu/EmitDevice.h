@@ -34,8 +34,9 @@ struct DeviceCode {
 };
 
 /// Translates the kernels of `module`'s `@gqa_device`, which `buildLowerGQAGpu` has brought to the LLVM dialect, and
-/// takes that module out. ptxas is looked for in PATH, CUDA_HOME, CUDA_PATH and /usr/local/cuda.
-llvm::Expected<DeviceCode> compileDevice(ModuleOp module, const GpuTarget &target);
+/// takes that module out. `isAssembled`: by ptxas, too, which is looked for in PATH, CUDA_HOME, CUDA_PATH and
+/// /usr/local/cuda.
+llvm::Expected<DeviceCode> compileDevice(ModuleOp module, const GpuTarget &target, bool isAssembled = true);
 
 /// Adds the images of `code` to a host module (runtime/gqa_device.h) and describes them (docs/gpu.md).
 llvm::json::Object addImages(llvm::Module &module, const DeviceCode &code, const GpuTarget &target);

@@ -1,32 +1,16 @@
 // The C interface of the KV cache.
 
 #include "runtime/Context.h"
+#include "runtime/cache/CacheHandle.h"
 #include "runtime/cache/HostBlocks.h"
-#include "runtime/cache/KVCache.h"
 #include "runtime/cache/RotaryArgument.h"
 #include "runtime/cache/RowCodec.h"
 #include "runtime/cache/SequenceFile.h"
 #include "runtime/cache/TensorArgument.h"
-#include "runtime/cuda/CacheDevice.h"
 #include "runtime/gqa_cache.h"
 
 #include <algorithm>
 #include <optional>
-
-/// The state behind a gqa_cache.
-struct gqa_cache {
-  gqa_cache(gqa::cache::CacheConfig config, const gqa::cache::Allocator &allocator)
-      : cache(std::move(config), allocator) {}
-  gqa_cache(gqa::cache::CacheConfig config, std::unique_ptr<gqa::cuda::CacheDevice> place)
-      : device(std::move(place)), cache(std::move(config), device->getAllocator()) {
-    device->setLayers(cache);
-  }
-
-  DLDevice getDevice() const { return device ? device->getDevice() : DLDevice{kDLCPU, 0}; }
-
-  std::unique_ptr<gqa::cuda::CacheDevice> device; ///< null: in the host's memory
-  gqa::cache::KVCache cache;
-};
 
 namespace gqa::cache {
 
@@ -293,6 +277,7 @@ GQA_API gqa_status gqa_cache_create_on(gqa_context *context, const gqa_cache_con
                                           std::to_string(device.device_type));
     gqa::cache::CacheConfig made = gqa::cache::makeConfig(*config);
     auto place = std::make_unique<gqa::cuda::CacheDevice>(context->getDevice(device.device_id));
+    context->getAttendProgram(device.device_id);
     *cache = new gqa_cache(std::move(made), std::move(place));
   });
 }

@@ -2,7 +2,7 @@
 
 #include "runtime/Context.h"
 #include "runtime/MergePartials.h"
-#include "runtime/cache/TensorArgument.h"
+#include "runtime/cache/DeviceMerge.h"
 #include "runtime/gqa_cache.h"
 
 namespace gqa::cache {
@@ -41,33 +41,43 @@ float *getElement(const TensorArgument &tensor, const Odometer &odometer) {
   return reinterpret_cast<float *>(tensor.data) + odometer.getOffset(tensor.strides);
 }
 
-void merge(const DLTensor *const *outputs, const DLTensor *const *lses, int32_t numParts, const DLTensor *output,
-           const DLTensor *lse) {
+void mergeOnHost(const MergeTensors &result, const std::vector<MergeTensors> &parts) {
+  std::vector<Partial> partials(parts.size());
+  std::vector<double> weights(parts.size());
+  Odometer row(result.lse.shape);
+  do {
+    for (size_t part = 0; part < parts.size(); ++part)
+      partials[part] = {getElement(parts[part].output, row), *getElement(parts[part].lse, row)};
+    *getElement(result.lse, row) =
+        mergePartials(partials.data(), static_cast<int64_t>(parts.size()), result.output.shape.back(), weights.data(),
+                      getElement(result.output, row));
+  } while (row.advance());
+}
+
+void merge(gqa_context &context, const DLTensor *const *outputs, const DLTensor *const *lses, int32_t numParts,
+           const DLTensor *output, const DLTensor *lse) {
   std::vector<int64_t> shape = getShape(output, "output");
   if (shape.empty())
     fail(GQA_INVALID_ARGUMENT, "output must have rank 1 at least, got rank 0");
-  TensorArgument mergedOutput(output, "output", shape, /*allowsHalf=*/false);
-  int64_t dv = shape.back();
   std::vector<int64_t> rows(shape.begin(), shape.end() - 1);
-  TensorArgument mergedLse(lse, "lse", rows, /*allowsHalf=*/false);
-  std::vector<TensorArgument> partOutputs, partLses;
-  for (int32_t part = 0; part < numParts; ++part) {
-    std::string suffix = " of part " + std::to_string(part);
-    partOutputs.emplace_back(outputs[part], "output" + suffix, shape, /*allowsHalf=*/false);
-    partLses.emplace_back(lses[part], "lse" + suffix, rows, /*allowsHalf=*/false);
-  }
+  bool isOnDevice = output->device.device_type == kDLCUDA;
+  DLDevice device = isOnDevice ? output->device : DLDevice{kDLCPU, 0};
+  auto check = [&](const DLTensor *values, const DLTensor *sums, const std::string &suffix) -> MergeTensors {
+    return {TensorArgument(values, "output" + suffix, shape, /*allowsHalf=*/false, device),
+            TensorArgument(sums, "lse" + suffix, rows, /*allowsHalf=*/false, device)};
+  };
+  MergeTensors result = check(output, lse, "");
+  std::vector<MergeTensors> parts;
+  for (int32_t part = 0; part < numParts; ++part)
+    parts.push_back(check(outputs[part], lses[part], " of part " + std::to_string(part)));
   for (int64_t extent : rows)
     if (extent == 0)
       return;
-  std::vector<Partial> partials(partOutputs.size());
-  std::vector<double> weights(partOutputs.size());
-  Odometer row(rows);
-  do {
-    for (size_t part = 0; part < partials.size(); ++part)
-      partials[part] = {getElement(partOutputs[part], row), *getElement(partLses[part], row)};
-    *getElement(mergedLse, row) =
-        mergePartials(partials.data(), numParts, dv, weights.data(), getElement(mergedOutput, row));
-  } while (row.advance());
+  if (!isOnDevice)
+    return mergeOnHost(result, parts);
+  int64_t count = 0;
+  cuda::MergeTask task = makeMergeTask(result, parts, count);
+  context.getAttendProgram(device.device_id).merge(static_cast<cuda::StreamHandle>(context.stream), task, count);
 }
 
 } // namespace
@@ -81,6 +91,6 @@ extern "C" GQA_API gqa_status gqa_merge(gqa_context *context, const DLTensor *co
   return context->guard([&] {
     if (num_parts < 0 || (num_parts > 0 && (!outputs || !lses)))
       gqa::fail(GQA_INVALID_ARGUMENT, "outputs and lses of " + std::to_string(num_parts) + " parts must not be null");
-    gqa::cache::merge(outputs, lses, num_parts, output, lse);
+    gqa::cache::merge(*context, outputs, lses, num_parts, output, lse);
   });
 }

@@ -4,15 +4,14 @@
 #include "runtime/cache/TensorArgument.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace gqa::cache {
 
-PackedRows::PackedRows(const DLTensor *tensor, const std::string &what, const std::vector<int64_t> &wanted)
+PackedRows::PackedRows(const DLTensor *tensor, const std::string &what, const std::vector<int64_t> &wanted,
+                       DLDevice device)
     : what(what), shape(cache::getShape(tensor, what)), strides(shape.size(), 1) {
   auto refuse = [&](const std::string &problem) { fail(GQA_INVALID_ARGUMENT, what + " " + problem); };
-  if (tensor->device.device_type != kDLCPU)
-    refuse("must be in CPU memory, got device type " + std::to_string(tensor->device.device_type));
+  checkDevice(*tensor, what, device);
   if (shape.size() != wanted.size())
     refuse("must have rank " + std::to_string(wanted.size()) + ", got " + std::to_string(shape.size()));
   bool isEmpty = false;
@@ -46,8 +45,8 @@ void PackedRows::requireType(const std::string &name) const {
                                    std::to_string(dtype.code) + ", " + std::to_string(dtype.bits) + ")");
 }
 
-RowGroup::RowGroup(const PackedRows &rows, const std::vector<int64_t> &firstRows, int64_t count)
-    : rows(rows), firstRows(firstRows), count(count) {
+RowGroup::RowGroup(const PackedRows &rows, const std::vector<int64_t> &firstRows, int64_t count, AttendMemory &memory)
+    : rows(rows), firstRows(firstRows), count(count), memory(memory) {
   const std::vector<int64_t> &shape = rows.getShape(), &strides = rows.getStrides();
   int64_t step = firstRows.size() > 1 ? firstRows[1] - firstRows[0] : count;
   bool isEven = true;
@@ -65,29 +64,25 @@ RowGroup::RowGroup(const PackedRows &rows, const std::vector<int64_t> &firstRows
   rowStride = elements;
   sequenceStride = count * elements;
   headStride = elements / std::max<int64_t>(1, shape[1]);
-  copy.resize(static_cast<size_t>(getNumSequences() * sequenceStride * rows.getElementBytes()));
+  copy = static_cast<char *>(memory.take(getNumSequences() * sequenceStride * rows.getElementBytes()));
 }
 
-/// Calls visit(packed, copied, bytes) for each run of elements that lie densely in both.
-template <typename Visit> void RowGroup::visitRuns(Visit visit) {
-  if (copy.empty())
+void RowGroup::move(bool isBack) const {
+  if (!copy)
     return;
   const std::vector<int64_t> &shape = rows.getShape(), &strides = rows.getStrides();
-  int64_t bytes = rows.getElementBytes(), heads = shape.size() == 3 ? shape[1] : 1;
-  int64_t length = shape.back() * bytes;
-  char *target = copy.data();
-  for (int64_t first : firstRows)
-    for (int64_t row = 0; row < count; ++row)
-      for (int64_t head = 0; head < heads; ++head, target += length)
-        visit(rows.getRow(first + row) + (shape.size() == 3 ? head * strides[1] * bytes : 0), target, length);
-}
-
-void RowGroup::gather() {
-  visitRuns([](char *packed, char *copied, int64_t bytes) { std::memcpy(copied, packed, static_cast<size_t>(bytes)); });
-}
-
-void RowGroup::scatter() {
-  visitRuns([](char *packed, char *copied, int64_t bytes) { std::memcpy(packed, copied, static_cast<size_t>(bytes)); });
+  bool hasHeads = shape.size() == 3;
+  RowMove move = {};
+  move.packed = rows.getRow(0);
+  move.copied = copy;
+  move.elementBytes = rows.getElementBytes();
+  move.rowStride = strides[0] * move.elementBytes;
+  move.headStride = hasHeads ? strides[1] * move.elementBytes : 0;
+  move.headBytes = shape.back() * move.elementBytes;
+  move.heads = hasHeads ? shape[1] : 1;
+  move.count = count;
+  move.firstRows = &firstRows;
+  memory.move(move, isBack);
 }
 
 } // namespace gqa::cache

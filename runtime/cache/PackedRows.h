@@ -1,6 +1,8 @@
 #ifndef GQA_RUNTIME_CACHE_PACKEDROWS_H
 #define GQA_RUNTIME_CACHE_PACKEDROWS_H
 
+#include "runtime/cache/AttendMemory.h"
+
 #include <dlpack/dlpack.h>
 
 #include <cstdint>
@@ -12,9 +14,9 @@ namespace gqa::cache {
 /// A tensor [tokens, ...] of the rows of many sequences, one after another: queries, outputs and the like.
 class PackedRows {
 public:
-  /// Throws gqa::Failure (GQA_INVALID_ARGUMENT) unless `tensor` is in CPU memory, has extents `shape` (-1: any), rows
-  /// of stride 1 and data. `what` begins the message.
-  PackedRows(const DLTensor *tensor, const std::string &what, const std::vector<int64_t> &shape);
+  /// Throws gqa::Failure (GQA_INVALID_ARGUMENT) unless `tensor` is on `device`, has extents `shape` (-1: any), rows of
+  /// stride 1 and data. `what` begins the message.
+  PackedRows(const DLTensor *tensor, const std::string &what, const std::vector<int64_t> &shape, DLDevice device);
 
   /// Throws unless elements are of the type that MLIR calls `name`: f32, f16, bf16, i8 (any byte).
   void requireType(const std::string &name) const;
@@ -36,14 +38,14 @@ private:
 /// The rows of some sequences, `count` of each: in place where one stride leads from sequence to sequence, else copied.
 class RowGroup {
 public:
-  /// Sequence i has the rows from firstRows[i] on.
-  RowGroup(const PackedRows &rows, const std::vector<int64_t> &firstRows, int64_t count);
+  /// Sequence i has the rows from firstRows[i] on. A copy is taken from `memory`.
+  RowGroup(const PackedRows &rows, const std::vector<int64_t> &firstRows, int64_t count, AttendMemory &memory);
 
   /// Fills the copy, if there is one, or writes it back.
-  void gather();
-  void scatter();
+  void gather() { move(/*isBack=*/false); }
+  void scatter() { move(/*isBack=*/true); }
 
-  void *getData() { return copy.empty() ? rows.getRow(firstRows[0]) : copy.data(); }
+  void *getData() const { return copy ? copy : rows.getRow(firstRows[0]); }
   int64_t getNumSequences() const { return static_cast<int64_t>(firstRows.size()); }
   int64_t getCount() const { return count; }
   /// In elements.
@@ -52,13 +54,14 @@ public:
   int64_t getHeadStride() const { return headStride; }
 
 private:
-  template <typename Visit> void visitRuns(Visit visit);
+  void move(bool isBack) const;
 
   const PackedRows &rows;
   const std::vector<int64_t> &firstRows;
   int64_t count;
   int64_t sequenceStride, rowStride, headStride;
-  std::vector<char> copy;
+  AttendMemory &memory;
+  char *copy = nullptr;
 };
 
 } // namespace gqa::cache

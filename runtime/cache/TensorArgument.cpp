@@ -51,16 +51,20 @@ static ElementType getType(DLDataType type, const std::string &what, bool allows
          std::to_string(type.code) + ", " + std::to_string(type.bits) + ", " + std::to_string(type.lanes) + ")");
 }
 
+void checkDevice(const DLTensor &tensor, const std::string &what, DLDevice device) {
+  bool isOnDevice = device.device_type != kDLCPU;
+  if (tensor.device.device_type != device.device_type)
+    refuse(what + " must be in " + (isOnDevice ? "memory of a CUDA device" : "CPU memory") + " (device type " +
+           std::to_string(device.device_type) + "), got device type " + std::to_string(tensor.device.device_type));
+  if (isOnDevice && tensor.device.device_id != device.device_id)
+    refuse(what + " must be on the cache's device " + std::to_string(device.device_id) + ", got device " +
+           std::to_string(tensor.device.device_id));
+}
+
 TensorArgument::TensorArgument(const DLTensor *tensor, const std::string &what, const std::vector<int64_t> &wanted,
                                bool allowsHalf, DLDevice device)
     : shape(getShape(tensor, what)), strides(shape.size(), 1) {
-  bool isOnDevice = device.device_type != kDLCPU;
-  if (tensor->device.device_type != device.device_type)
-    refuse(what + " must be in " + (isOnDevice ? "memory of a CUDA device" : "CPU memory") + " (device type " +
-           std::to_string(device.device_type) + "), got device type " + std::to_string(tensor->device.device_type));
-  if (isOnDevice && tensor->device.device_id != device.device_id)
-    refuse(what + " must be on the cache's device " + std::to_string(device.device_id) + ", got device " +
-           std::to_string(tensor->device.device_id));
+  checkDevice(*tensor, what, device);
   type = getType(tensor->dtype, what, allowsHalf);
   if (!fits(shape, wanted))
     refuse(what + " must have shape " + print(wanted) + ", got " + print(shape));

@@ -26,6 +26,9 @@ struct TensorArgument {
   std::vector<int64_t> shape, strides; ///< in elements
 };
 
+/// Throws gqa::Failure (GQA_INVALID_ARGUMENT) unless `tensor` is in memory of `device`.
+void checkDevice(const DLTensor &tensor, const std::string &what, DLDevice device);
+
 /// The extents of a tensor; throws gqa::Failure if it is null or not of a sensible shape.
 std::vector<int64_t> getShape(const DLTensor *tensor, const std::string &what);
 

@@ -5,9 +5,10 @@
 
 namespace gqa::cuda {
 
-/// CacheKernels.cpp as PTX, NUL-terminated, and its length without the NUL: 0 if no clang could make it.
-extern const char kCachePtx[];
-extern const int64_t kCachePtxBytes;
+/// CacheKernels.cpp and AttendKernels.cpp as PTX, NUL-terminated, and their lengths without the NUL: 0 if no clang
+/// could make it.
+extern const char kCachePtx[], kAttendPtx[];
+extern const int64_t kCachePtxBytes, kAttendPtxBytes;
 
 } // namespace gqa::cuda
 

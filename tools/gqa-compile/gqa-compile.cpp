@@ -5,6 +5,7 @@
 #include "dialect/gpu/GQAGpuDialect.h"
 #include "passes/EmitArtifact.h"
 #include "passes/Pipelines.h"
+#include "passes/gpu/EmulatedKernels.h"
 #include "tools/CacheEntries.h"
 
 #include "mlir/Bytecode/BytecodeReader.h"
@@ -50,6 +51,11 @@ struct Options {
                            cl::value_desc("ARCH"), cl::cat(category)};
   cl::opt<bool> emulate{"emulate", cl::desc("with --gpu: kernels run on the CPU, by a functional emulator"),
                         cl::cat(category)};
+  cl::opt<bool> withEmulatedKernels{
+      "with-emulated-kernels",
+      cl::desc("with --gpu: as for a device (PTX alone), and kernels for the emulator beside them, which a driver that "
+               "only pretends can run"),
+      cl::cat(category)};
   cl::opt<bool> explain{"explain", cl::desc("with --gpu: print what each kernel takes of a multiprocessor"),
                         cl::cat(category)};
   cl::opt<Emit> emit{"emit", cl::desc("what to write"), cl::init(Emit::artifact), cl::cat(category),
@@ -100,18 +106,25 @@ std::unique_ptr<llvm::MemoryBuffer> openInput(const Options &options, std::strin
   return nullptr;
 }
 
-void buildPipeline(PassManager &manager, const Options &options, const mlir::gqa::Target &target) {
+void buildPipeline(PassManager &manager, const Options &options, const mlir::gqa::Target &target, bool emulate) {
   if (!options.gpu.empty()) {
     mlir::gqa::GpuLowerOptions gpuOptions;
     gpuOptions.targetCpu = options.targetCpu.getValue();
     gpuOptions.gpu = options.gpu.getValue();
-    gpuOptions.emulate = options.emulate.getValue();
+    gpuOptions.emulate = emulate;
     return mlir::gqa::buildLowerGQAGpu(manager, gpuOptions, target);
   }
   mlir::gqa::LowerOptions lowerOptions;
   lowerOptions.targetCpu = options.targetCpu.getValue();
   auto *build = options.unfused ? mlir::gqa::buildLowerGQAUnfused : mlir::gqa::buildLowerGQA;
   build(manager, lowerOptions, target);
+}
+
+/// `emulate`: kernels are for the emulator.
+LogicalResult lower(ModuleOp module, const Options &options, const mlir::gqa::Target &target, bool emulate) {
+  PassManager manager(module.getContext());
+  buildPipeline(manager, options, target, emulate);
+  return manager.run(module);
 }
 
 /// The archive with the emulator, beside this program's own directory.
@@ -134,8 +147,10 @@ int compile(const Options &options, const char *program) {
     return fail("--unfused is for CPUs; leave --gpu out");
   if (options.emit == Emit::artifact && options.output == "-")
     return fail("an artifact needs a file, '-' is for text (--emit)");
-  if (!gpu && (options.emulate || options.explain || options.emit == Emit::ptx))
-    return fail("--emulate, --explain and --emit=ptx need --gpu");
+  if (!gpu && (options.emulate || options.withEmulatedKernels || options.explain || options.emit == Emit::ptx))
+    return fail("--emulate, --with-emulated-kernels, --explain and --emit=ptx need --gpu");
+  if (options.emulate && options.withEmulatedKernels)
+    return fail("--emulate runs kernels without a driver, --with-emulated-kernels with one: give one of them");
   if (options.emulate && (options.explain || options.emit == Emit::ptx))
     return fail("with --emulate there are no kernels for a chip to explain or print");
   llvm::Expected<mlir::gqa::Target> target = mlir::gqa::Target::get(options.targetCpu);
@@ -173,9 +188,11 @@ int compile(const Options &options, const char *program) {
     return writeText(options.output, text);
   }
 
-  PassManager manager(&context);
-  buildPipeline(manager, options, *target);
-  if (failed(manager.run(*module)))
+  OwningOpRef<ModuleOp> emulated;
+  if (options.withEmulatedKernels)
+    emulated = module->clone();
+  if (failed(lower(*module, options, *target, options.emulate)) ||
+      (emulated && failed(lower(*emulated, options, *target, /*emulate=*/true))))
     return 1;
 
   if (options.emit == Emit::mlir) {
@@ -186,7 +203,7 @@ int compile(const Options &options, const char *program) {
   mlir::gqa::ArtifactParts parts;
   std::optional<mlir::gqa::DeviceCode> device;
   if (gpu && !options.emulate) {
-    llvm::Expected<mlir::gqa::DeviceCode> compiled = mlir::gqa::compileDevice(*module, *gpu);
+    llvm::Expected<mlir::gqa::DeviceCode> compiled = mlir::gqa::compileDevice(*module, *gpu, /*isAssembled=*/!emulated);
     if (!compiled)
       return fail(llvm::toString(compiled.takeError()));
     device = std::move(*compiled);
@@ -197,7 +214,10 @@ int compile(const Options &options, const char *program) {
     if (options.emit == Emit::ptx)
       return writeText(options.output, device->ptx);
   }
-  if (options.emulate)
+  if (emulated)
+    if (llvm::Error error = mlir::gqa::addEmulatedKernels(*module, *emulated))
+      return fail(llvm::toString(std::move(error)));
+  if (options.emulate || emulated)
     parts.archives.push_back(getEmulatorPath(program));
   if (options.emit == Emit::artifact) {
     llvm::Error error = mlir::gqa::emitArtifact(*module, *target, options.output.getValue(), parts);

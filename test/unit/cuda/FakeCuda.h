@@ -18,7 +18,8 @@
 ///
 /// Kernels do nothing, unless the first line of the PTX reads `//! kernels: FILE.so`, or options name a file: then they
 /// are functions of that shared object, `void name(const unsigned grid[3], const unsigned block[3], void
-/// **parameters)`.
+/// **parameters)`; or unless the artifact that the PTX lies in has them for the emulator, too (`gqa-compile
+/// --with-emulated-kernels`): then that runs them, so that results are those of a device.
 ///
 /// The environment variable GQA_FAKE_CUDA ("devices=0 capability=80 fail=7 trace=FILE") sets the same for programs.
 namespace fakecuda {

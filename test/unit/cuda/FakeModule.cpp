@@ -11,15 +11,36 @@ using gqa::cuda::kSuccess;
 using gqa::cuda::Result;
 
 FakeModule::~FakeModule() {
-  if (bodies)
-    dlclose(bodies);
+  for (void *library : {bodies, artifact})
+    if (library)
+      dlclose(library);
 }
 
 Result FakeModule::load(const void *image, int capability, const std::string &kernels, std::string &log) {
   auto *bytes = static_cast<const unsigned char *>(image);
   if (std::memcmp(bytes, ELFMAG, SELFMAG) == 0)
     return loadCubin(bytes, capability);
-  return loadPtx(reinterpret_cast<const char *>(bytes), capability, kernels, log);
+  Result result = loadPtx(reinterpret_cast<const char *>(bytes), capability, kernels, log);
+  if (result == kSuccess)
+    findEmulatedKernels(image);
+  return result;
+}
+
+/// What `gqa-compile --with-emulated-kernels` has put beside the image.
+void FakeModule::findEmulatedKernels(const void *image) {
+  Dl_info place;
+  if (!dladdr(image, &place) || !place.dli_fname)
+    return;
+  artifact = dlopen(place.dli_fname, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
+  if (!artifact)
+    return;
+  auto emulate = reinterpret_cast<decltype(&gqa_emulate_launch)>(dlsym(artifact, "gqa_emulate_launch"));
+  for (auto &[name, function] : functions) {
+    function->emulated = reinterpret_cast<gqa_emulated_kernel>(dlsym(artifact, (name + "_emulated").c_str()));
+    function->emulate = emulate;
+    if (!emulate)
+      function->emulated = nullptr;
+  }
 }
 
 static size_t getParameterBytes(const std::string &type, const std::string &count) {

@@ -2,6 +2,7 @@
 #define GQA_TEST_UNIT_CUDA_FAKEMODULE_H
 
 #include "runtime/cuda/DriverTypes.h"
+#include "runtime/emulator/Emulator.h"
 
 #include <map>
 #include <memory>
@@ -22,6 +23,8 @@ public:
     std::vector<size_t> parameterBytes;
     int sharedBytes = 48 * 1024; // that launches may ask for
     Body body = nullptr;
+    gqa_emulated_kernel emulated = nullptr;
+    decltype(&gqa_emulate_launch) emulate = nullptr; ///< runs it
   };
 
   FakeModule() = default;
@@ -40,9 +43,11 @@ private:
   gqa::cuda::Result loadPtx(const std::string &text, int capability, std::string path, std::string &log);
   gqa::cuda::Result loadCubin(const unsigned char *image, int capability);
   bool readFunctions(const std::string &text);
+  void findEmulatedKernels(const void *image);
 
   std::map<std::string, std::unique_ptr<Function>> functions;
-  void *bodies = nullptr; // the shared object with kernels
+  void *bodies = nullptr;   // the shared object with kernels
+  void *artifact = nullptr; // the shared object that the image lies in, if it has emulated kernels
 };
 
 } // namespace fakecuda
