@@ -25,7 +25,7 @@ extern "C" {
  * removes one, or changes the layout of a struct, is a major version. While the major version is 0, minor versions
  * count as major ones. gqa_version() tells a program which library it has met. */
 #define GQA_API_VERSION_MAJOR 0
-#define GQA_API_VERSION_MINOR 3
+#define GQA_API_VERSION_MINOR 4
 
 typedef enum gqa_status {
   GQA_OK = 0,

@@ -8,7 +8,7 @@ import os
 import pathlib
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_uint8, c_uint16, c_uint64, c_void_p
 
-API_VERSION = (0, 3)  # GQA_API_VERSION_MAJOR, _MINOR
+API_VERSION = (0, 4)  # GQA_API_VERSION_MAJOR, _MINOR
 
 
 class Status(enum.IntEnum):
@@ -139,7 +139,10 @@ class CacheViewStruct(ctypes.Structure):
 
 
 class AttendStruct(ctypes.Structure):
-    _fields_ = [(name, POINTER(DLTensor)) for name in ("queries", "output", "lse", "sinks", "mask")]
+    _fields_ = [
+        (name, POINTER(DLTensor))
+        for name in ("queries", "output", "lse", "sinks", "mask", "block_table", "lengths")
+    ]
 
 
 _TENSOR = POINTER(DLTensor)

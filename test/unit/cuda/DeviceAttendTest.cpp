@@ -49,7 +49,9 @@ template <typename Element> struct DeviceTensor {
     view.shape = shape.data();
   }
   DeviceTensor(const DeviceTensor &) = delete;
-  void upload() { stream.upload(memory.getPointer(), values.data(), values.size() * sizeof(Element)), stream.synchronize(); }
+  void upload() {
+    stream.upload(memory.getPointer(), values.data(), values.size() * sizeof(Element)), stream.synchronize();
+  }
   void download() {
     stream.download(values.data(), memory.getPointer(), values.size() * sizeof(Element));
     stream.synchronize();
@@ -334,9 +336,9 @@ TEST_F(DeviceAttendCalls, LongTablesTakeSeveralLaunches) {
   fakecuda::finish();
   EXPECT_EQ(fakecuda::getLaunches().size() - before, 5u);
   int32_t pages[2] = {-1, -1};
-  ASSERT_EQ(gqa_cache_get_table(fixture.context.get(), fixture.cache.get(), 0, &name, 1, pages, 2, nullptr, nullptr,
-                                nullptr),
-            GQA_OK);
+  ASSERT_EQ(
+      gqa_cache_get_table(fixture.context.get(), fixture.cache.get(), 0, &name, 1, pages, 2, nullptr, nullptr, nullptr),
+      GQA_OK);
   table.download();
   lengths.download();
   tokens.download();

@@ -18,13 +18,14 @@ namespace {
 constexpr int64_t kBatch = 3, kHeads = 4, kRows = 5, kDim = 70;
 constexpr float kInfinity = std::numeric_limits<float>::infinity(), kNaN = std::numeric_limits<float>::quiet_NaN();
 
-/// An output [b, h, m, d] and its lse, on the host and on the device. Tokens may lie before heads.
+/// An output [b, h, m, d] and its lse, on the host and on the device. Tokens may lie before heads, and rows of lse
+/// apart.
 struct Part {
   Part(const std::shared_ptr<const Device> &device, std::mt19937 &random, bool areTokensFirst)
       : outputStrides{kHeads * kRows * kDim, areTokensFirst ? kDim : kRows * kDim,
                       areTokensFirst ? kHeads * kDim : kDim, 1},
-        lseStrides{kHeads * kRows, areTokensFirst ? 1 : kRows, areTokensFirst ? kHeads : 1},
-        output(kBatch * kHeads * kRows * kDim), lse(kBatch * kHeads * kRows), stream(device),
+        lseStrides{kHeads * (kRows + (areTokensFirst ? 2 : 0)), kRows + (areTokensFirst ? 2 : 0), 1},
+        output(kBatch * kHeads * kRows * kDim), lse(kBatch * lseStrides[0]), stream(device),
         outputMemory(device, output.size() * sizeof(float)), lseMemory(device, lse.size() * sizeof(float)) {
     std::normal_distribution<float> normal;
     for (float &value : output)
@@ -117,8 +118,7 @@ TEST_F(DeviceMerge, StartsOneKernel) {
   ASSERT_EQ(gqa_merge(context.get(), outputs, lses, 2, &first.views[1][0], &first.views[1][1]), GQA_OK);
   fakecuda::clearCalls();
   ASSERT_EQ(gqa_merge(context.get(), outputs, lses, 2, &first.views[1][0], &first.views[1][1]), GQA_OK);
-  EXPECT_EQ(fakecuda::getCalls(),
-            (std::vector<std::string>{"cuCtxPushCurrent", "cuLaunchKernel", "cuCtxPopCurrent"}));
+  EXPECT_EQ(fakecuda::getCalls(), (std::vector<std::string>{"cuCtxPushCurrent", "cuLaunchKernel", "cuCtxPopCurrent"}));
   // All on one device.
   second.views[1][0].device = {kDLCPU, 0};
   EXPECT_EQ(gqa_merge(context.get(), outputs, lses, 2, &first.views[1][0], &first.views[1][1]), GQA_INVALID_ARGUMENT);
