@@ -7,6 +7,6 @@ func.func @prefill(%q: tensor<1x2x2x?x64xbf16>, %k: tensor<1x2x?x64xbf16>, %v: t
     query(%q[b, hkv, g, m, dqk] : tensor<1x2x2x?x64xbf16>)
     key(%k[b, hkv, n, dqk] : tensor<1x2x?x64xbf16>)
     value(%v[b, hkv, n, dv] : tensor<1x2x?x64xbf16>)
-    outs(%o[b, hkv, g, m, dv] : tensor<1x2x2x?x64xbf16>) -> tensor<1x2x2x?x64xbf16>
+    outs(%o[b, hkv, g, m, dv] : tensor<1x2x2x?x64xbf16>)
   return %r : tensor<1x2x2x?x64xbf16>
 }

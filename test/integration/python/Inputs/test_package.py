@@ -55,7 +55,7 @@ class PackageTest(unittest.TestCase):
         self.assertIsInstance(batch, str)
         self.assertNotEqual(batch, keys)
         self.assertIn("f32[", repr(self.attention))
-        self.assertEqual(gqa.version(), (0, 3))
+        self.assertEqual(gqa.version(), (0, 4))
 
     def test_results_are_returned_or_written_in_place(self):
         q, k, v = self.rows(3, 2, 2, 5, 8), self.rows(3, 2, 9, 8), self.rows(3, 2, 9, 8)
