@@ -42,7 +42,8 @@ typedef enum gqa_rotary_pairs { GQA_ROTARY_INTERLEAVED = 0, GQA_ROTARY_HALF_SPLI
 typedef enum gqa_rotary_scaling {
   GQA_ROTARY_UNSCALED = 0,
   GQA_ROTARY_LLAMA3 = 1,
-  GQA_ROTARY_YARN = 2
+  GQA_ROTARY_YARN = 2,
+  GQA_ROTARY_LINEAR = 3
 } gqa_rotary_scaling;
 
 /* A rotary embedding; runtime/cache/Rotary.h has the formulas. Fields that the scaling does not use are ignored. */
@@ -51,7 +52,7 @@ typedef struct gqa_rotary {
   int32_t pairs;           /* gqa_rotary_pairs */
   int32_t scaling;         /* gqa_rotary_scaling */
   double theta;            /* base of the frequencies, e.g. 10000 */
-  double factor;           /* llama3, yarn: how many times the context is stretched */
+  double factor;           /* llama3, yarn, linear: how many times the context is stretched */
   double original_context; /* llama3, yarn: tokens */
   double low_frequency_factor;
   double high_frequency_factor; /* llama3 */

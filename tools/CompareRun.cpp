@@ -176,7 +176,9 @@ static LayerPlan makeLayerPlan(const ComparePlan &plan) {
   layers.weightType = plan.type == ElementType::f32 ? layer::WeightType::F32 : layer::WeightType::BF16;
   layers.prefill = plan.prefill;
   layers.decode = plan.decode;
-  layers.ropeBase = plan.heads.model ? plan.heads.model->ropeBase : 10000;
+  layers.rotary = plan.heads.model ? plan.heads.model->getRotary(/*isWindowed=*/false)
+                                   : makePlainRotary(plan.heads.headDim, /*base=*/10000);
+  layers.cache.type = getName(plan.type);
   layers.threads = plan.threads;
   layers.seed = plan.seed;
   layers.secondsPerLength = plan.secondsPerLength;

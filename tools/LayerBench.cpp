@@ -30,25 +30,46 @@ layer::AttentionEntries getEntries(const LoadedArtifact &artifact, const LayerEn
   return entries;
 }
 
-gqa_cache_type getCacheType(ElementType type) {
-  return type == ElementType::f32 ? GQA_CACHE_F32 : type == ElementType::bf16 ? GQA_CACHE_BF16 : GQA_CACHE_F16;
+/// The outputs of some tokens.
+LayerRows pickRows(const std::vector<float> &y, const std::vector<int64_t> &rows, int64_t dModel) {
+  LayerRows picked;
+  for (int64_t row : rows)
+    picked.emplace_back(&y[static_cast<size_t>(row * dModel)], &y[static_cast<size_t>(row * dModel)] + dModel);
+  return picked;
+}
+
+/// How far the cached outputs are from those of one pass.
+void compareOutputs(const LayerRows &cached, const LayerRows &onePass, LayerErrors &errors) {
+  double squares = 0, total = 0;
+  for (size_t i = 0; i < cached.size(); ++i)
+    for (size_t d = 0; d < cached[i].size(); ++d) {
+      double difference = std::fabs(cached[i][d] - onePass[i][d]);
+      errors.difference = std::max(errors.difference, difference);
+      squares += difference * difference;
+      total += onePass[i][d] * onePass[i][d];
+    }
+  errors.relative = total > 0 ? std::sqrt(squares / total) : 0;
 }
 
 } // namespace
 
 LayerBench::LayerBench(const layer::LayerConfig &config, const layer::LayerWeights &weights,
-                       const LoadedArtifact &artifact, const LayerEntries &entries, uint64_t seed)
-    : config(config), artifact(artifact), type(entries.type), seed(seed),
+                       const LoadedArtifact &artifact, const LayerEntries &entries, const LayerCache &storage,
+                       uint64_t seed)
+    : config(config), artifact(artifact), type(entries.type), storage(storage), seed(seed),
       layer(config, weights, getEntries(artifact, entries)), cache(nullptr, &gqa_cache_destroy) {}
 
-void LayerBench::makeCache(int64_t capacity, int64_t batch) {
+void LayerBench::makeCache(int64_t tokens, int64_t batch) {
   cache.reset();
-  gqa_cache_layer description = config.describeCacheLayer(getCacheType(type), capacity);
+  capacity = tokens;
+  gqa_cache_layer description = config.describeCacheLayer(GQA_CACHE_F32, capacity);
+  storage.apply(description);
   gqa_cache_config cacheConfig = {};
   cacheConfig.num_layers = 1;
   cacheConfig.layers = &description;
   cacheConfig.max_sequences = batch;
-  cacheConfig.page_size = 1;
+  cacheConfig.max_tokens = batch * capacity;
+  cacheConfig.page_size = static_cast<int32_t>(storage.pageSize);
   gqa_cache *created = nullptr;
   checkStatus(gqa_cache_create(artifact.getContext(), &cacheConfig, &created));
   cache.reset(created);
@@ -70,47 +91,46 @@ layer::LayerTimes LayerBench::forward(int64_t tokens, int64_t batch, bool usesCa
   return layer.getTimes();
 }
 
-double LayerBench::check(const layer::LayerWeights &weights, int64_t tokens) {
+LayerErrors LayerBench::check(const layer::LayerWeights &weights, int64_t tokens) {
   std::vector<int64_t> rows;
   int64_t decoded = std::min(tokensToDecode, tokens - 1);
   for (int64_t i = 0; i < std::min(rowsToCheck, tokens); ++i)
     rows.push_back(tokens - 1 - i * tokens / std::min(rowsToCheck, tokens));
   x = makeRandom(seed, tokens * config.dModel);
-  LayerInput input{config, weights, x.data(), tokens};
-  LayerRows reference = computeLayerReference(input, rows), naive = computeNaiveLayer(input, rows, type);
-  auto checkOutputs = [&](const char *what) {
-    LayerRows actual;
-    for (int64_t row : rows)
-      actual.emplace_back(&y[static_cast<size_t>(row * config.dModel)],
-                          &y[static_cast<size_t>(row * config.dModel)] + config.dModel);
-    return checkLayerRows(std::string(what) + " of a layer with " + std::to_string(config.numKvHeads) + " K/V heads",
-                          actual, reference, naive, type);
-  };
+  std::vector<uint8_t> mask = storage.makeMask(tokens);
+  std::vector<const uint8_t *> masks;
+  if (!mask.empty())
+    masks.push_back(mask.data());
+  LayerInput input{config, weights, x.data(), tokens, masks.empty() ? nullptr : masks[0]};
+  LayerRows reference = computeLayerReference(input, rows);
+  std::string name = " of a layer with " + std::to_string(config.numKvHeads) + " K/V heads";
+  LayerErrors errors;
+
   y.assign(x.size(), NAN);
-  forward(tokens, /*batch=*/1, /*usesCache=*/false);
-  double error = checkOutputs("one pass");
+  layer.forward({x.data(), {tokens}}, y.data(), /*past=*/nullptr, masks);
+  LayerRows onePass = pickRows(y, rows, config.dModel);
+  errors.onePass = checkLayerRows("one pass" + name, onePass, reference, computeNaiveLayer(input, rows, type), type);
+
   y.assign(x.size(), NAN);
   makeCache(tokens, /*batch=*/1);
   layer.forward({x.data(), {tokens - decoded}}, y.data(), &past);
   for (int64_t token = tokens - decoded; token < tokens; ++token)
     layer.forward({&x[static_cast<size_t>(token * config.dModel)], {1}}, &y[static_cast<size_t>(token * config.dModel)],
                   &past);
-  return std::max(error, checkOutputs("prefill and decoding"));
+  LayerRows cached = pickRows(y, rows, config.dModel);
+  errors.cached = checkLayerRows("prefill and decoding" + name, cached, reference,
+                                 computeNaiveLayer(input, rows, type, storage.type), type);
+  compareOutputs(cached, onePass, errors);
+  return errors;
 }
 
 layer::LayerTimes LayerBench::prefill(int64_t tokens, int64_t batch) {
-  if (cachedTokens != 0 || static_cast<int64_t>(past.sequences.size()) != batch || !fits(tokens))
+  if (cachedTokens != 0 || static_cast<int64_t>(past.sequences.size()) != batch || tokens > capacity)
     makeCache(tokens, batch);
   cachedTokens = 0;
   for (gqa_sequence sequence : past.sequences)
     checkStatus(gqa_cache_truncate(artifact.getContext(), cache.get(), sequence, 0));
   return forward(tokens, batch, /*usesCache=*/true);
-}
-
-bool LayerBench::fits(int64_t tokens) const {
-  gqa_cache_view view;
-  checkStatus(gqa_cache_get_view(artifact.getContext(), cache.get(), 0, &view));
-  return tokens <= view.page_size;
 }
 
 void LayerBench::fill(int64_t cached, int64_t batch) {
@@ -130,8 +150,10 @@ void LayerBench::fill(int64_t cached, int64_t batch) {
 
 layer::LayerTimes LayerBench::decode() {
   layer::LayerTimes times = forward(/*tokens=*/1, static_cast<int64_t>(past.sequences.size()), /*usesCache=*/true);
-  for (gqa_sequence sequence : past.sequences)
-    checkStatus(gqa_cache_truncate(artifact.getContext(), cache.get(), sequence, cachedTokens));
+  // A ring without slack cannot take the token back, and costs the same at any position.
+  if (!storage.isRing())
+    for (gqa_sequence sequence : past.sequences)
+      checkStatus(gqa_cache_truncate(artifact.getContext(), cache.get(), sequence, cachedTokens));
   return times;
 }
 

@@ -2,7 +2,7 @@
 #define GQA_TOOLS_LAYERBENCH_H
 
 #include "runtime/layer/GroupedQueryAttention.h"
-#include "tools/LayerModule.h"
+#include "tools/LayerPlan.h"
 #include "tools/LoadedArtifact.h"
 
 namespace gqa {
@@ -10,13 +10,13 @@ namespace gqa {
 /// One layer with a KV cache, to be checked and timed on pseudo-random hidden states.
 class LayerBench {
 public:
-  /// `artifact` has what printLayerEntries() prints for `entries`, whose caches are contiguous and of their type.
+  /// `artifact` has what printLayerEntries() prints for `entries`, which are for such caches as `storage`.
   LayerBench(const layer::LayerConfig &config, const layer::LayerWeights &weights, const LoadedArtifact &artifact,
-             const LayerEntries &entries, uint64_t seed);
+             const LayerEntries &entries, const LayerCache &storage, uint64_t seed);
 
   /// Runs `tokens` tokens in one pass, and again through the cache with the last ones decoded one by one. Throws
-  /// std::runtime_error where the error rule is broken; returns the greatest error against the float64 reference.
-  double check(const layer::LayerWeights &weights, int64_t tokens);
+  /// std::runtime_error where the error rule is broken.
+  LayerErrors check(const layer::LayerWeights &weights, int64_t tokens);
 
   /// Times one call: prompts of `tokens` tokens, `batch` of them, into empty sequences.
   layer::LayerTimes prefill(int64_t tokens, int64_t batch);
@@ -29,20 +29,19 @@ public:
 
 private:
   void makeCache(int64_t capacity, int64_t batch);
-  /// Whether sequences of the cache can have `tokens` tokens.
-  bool fits(int64_t tokens) const;
   layer::LayerTimes forward(int64_t tokens, int64_t batch, bool usesCache);
   void checkStatus(gqa_status status) const { layer::checkStatus(artifact.getContext(), status); }
 
   const layer::LayerConfig config;
   const LoadedArtifact &artifact;
   ElementType type;
+  LayerCache storage;
   uint64_t seed;
   layer::GroupedQueryAttention layer;
   std::unique_ptr<gqa_cache, void (*)(gqa_cache *)> cache;
   layer::PastKeyValues past;
   std::vector<float> x, y; // [tokens, d_model] of the largest call
-  int64_t cachedTokens = 0;
+  int64_t capacity = 0, cachedTokens = 0;
 };
 
 } // namespace gqa

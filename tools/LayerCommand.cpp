@@ -1,5 +1,6 @@
 // gqa-run layer: whole attention layers, with projections and KV cache, on this machine.
 
+#include "tools/CacheElementTypes.h"
 #include "tools/Commands.h"
 #include "tools/LayerReport.h"
 #include "tools/OutputFile.h"
@@ -17,6 +18,37 @@ struct LayerOptions {
   std::string jsonPath, savePath;
 };
 
+void resolveCache(LayerPlan &plan) {
+  LayerCache &cache = plan.cache;
+  if (cache.type.empty())
+    cache.type = getName(plan.type);
+  if (cache.isRing() && cache.window == 0 && plan.heads.model)
+    cache.window = plan.heads.model->window;
+  cache.check(plan.heads.headDim);
+}
+
+void addCacheOptions(CLI::App &command, LayerCache &cache) {
+  std::map<std::string, gqa_cache_storage> storages = {
+      {"contiguous", GQA_CACHE_CONTIGUOUS}, {"paged", GQA_CACHE_PAGED}, {"ring", GQA_CACHE_RING}};
+  command.add_option("--cache", cache.storage, "how keys and values are stored: contiguous (default), paged or ring")
+      ->transform(oneOf(storages));
+  std::vector<std::string> types;
+  for (const auto &entry : cacheElementBits())
+    types.push_back(entry.first);
+  command.add_option("--cache-dtype", cache.type, "element type of keys and values in the cache (that of --dtype)")
+      ->check(CLI::IsMember(types));
+  command.add_option("--page-size", cache.pageSize, "tokens of a page, a power of two")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 256));
+  command.add_option("--window", cache.window, "ring: the last tokens, which are seen (the model's)")
+      ->check(positiveInteger());
+  command.add_option("--sinks", cache.sinks, "ring: the first tokens, which are always seen")
+      ->check(CLI::Range(0, 1 << 20));
+  command.add_option("--slack", cache.slack, "ring: tokens kept beside the window; prompts go in chunks of one more")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1 << 20));
+}
+
 /// Fills in what depends on other options. Everything that can be refused is refused before the long work.
 void resolve(LayerOptions &options) {
   LayerPlan &plan = options.plan;
@@ -24,7 +56,11 @@ void resolve(LayerOptions &options) {
   resolveHeads(plan.heads);
   if (!isGiven && plan.heads.model)
     plan.heads.kvHeads = {plan.heads.model->kvHeads};
-  plan.ropeBase = options.ropeBase >= 0 ? options.ropeBase : plan.heads.model ? plan.heads.model->ropeBase : 0;
+  resolveCache(plan);
+  if (options.ropeBase > 0)
+    plan.rotary = makePlainRotary(plan.heads.headDim, options.ropeBase);
+  else if (options.ropeBase < 0 && plan.heads.model)
+    plan.rotary = plan.heads.model->getRotary(/*isWindowed=*/plan.cache.isRing());
   bool readsOrWrites = !plan.weightsPath.empty() || !options.savePath.empty();
   if (readsOrWrites && plan.heads.kvHeads.size() != 1)
     throw std::runtime_error("a file of weights is for one layer: give --kv-heads one number");
@@ -71,7 +107,7 @@ void addLayerCommand(CLI::App &app) {
   addLengths("--decode", plan.decode, "cached tokens that one new token attends to, a list");
   std::map<std::string, ElementType> types = {
       {"f32", ElementType::f32}, {"f16", ElementType::f16}, {"bf16", ElementType::bf16}};
-  command->add_option("--dtype", plan.type, "element type of attention and KV cache: f32 (default), f16 or bf16")
+  command->add_option("--dtype", plan.type, "element type of attention: f32 (default), f16 or bf16")
       ->transform(oneOf(types));
   std::map<std::string, layer::WeightType> weightTypes = {{"f32", layer::WeightType::F32},
                                                           {"bf16", layer::WeightType::BF16}};
@@ -90,8 +126,10 @@ void addLayerCommand(CLI::App &app) {
   command->add_flag("--biases", plan.hasBiases, "pseudo-random biases, too")->excludes(weights);
   command->add_flag("--norms", plan.hasNorms, "RMS norms of queries and keys with pseudo-random scales, too")
       ->excludes(weights);
+  addCacheOptions(*command, plan.cache);
   command->add_option("--rope-base", options->ropeBase,
-                      "base of the rotary embedding, half-split pairs; 0: none (the model's, or none)");
+                      "base of an unscaled rotary embedding, half-split pairs; 0: none (the model's, with --cache "
+                      "ring that of its layers with a window; or none)");
   command->add_option("--threads", plan.threads, "threads (as many as OpenMP gives)")->check(CLI::Range(1, 4096));
   command->add_option("--seed", plan.seed, "seed of the data")->capture_default_str();
   command->add_option("--seconds", plan.secondsPerLength, "time to spend on each length")

@@ -2,6 +2,7 @@
 #define GQA_TOOLS_LAYERPLAN_H
 
 #include "tools/ComparePlan.h"
+#include "tools/LayerCache.h"
 #include "tools/LayerModule.h"
 #include "tools/MachineLimits.h"
 
@@ -15,7 +16,8 @@ struct LayerPlan {
   std::vector<int64_t> prefill = {512};
   std::vector<int64_t> decode = {2048};
   int64_t batch = 1;
-  double ropeBase = 0; // 0: no rotary embedding
+  gqa_rotary rotary = {}; // dim 0: none
+  LayerCache cache;
   bool hasBiases = false, hasNorms = false;
   std::string weightsPath, prefix; // "": pseudo-random weights
   int threads = 0;
@@ -28,6 +30,15 @@ struct LayerPlan {
   double weightBytes() const;
   /// Bytes of hidden states, keys and values of the longest case.
   double dataBytes() const;
+};
+
+/// How exact a layer is, over the tokens that were checked.
+struct LayerErrors {
+  double onePass = 0, cached = 0; // greatest |output - float64 reference|
+  double difference = 0; // greatest |cached - one pass|: what the cache's type costs, since one pass has no cache
+  double relative = 0;   // root mean square of that difference, over that of the outputs
+
+  double greatest() const { return onePass > cached ? onePass : cached; }
 };
 
 /// Seconds, medians over calls.
@@ -50,7 +61,7 @@ struct LayerVariant {
   int64_t parameters = 0;
   double weightBytes = 0;
   int64_t tokensChecked = 0;
-  double error = 0; // greatest |output - float64 reference|
+  LayerErrors errors;
 };
 
 struct LayerResult {

@@ -17,12 +17,76 @@ double roundTo(ElementType type, double value) {
   return type == ElementType::bf16 ? fromBF16(toBF16(single)) : single;
 }
 
+/// What an fp8 number (e4m3: 3 bits of fraction, exponents from -6 on) keeps of `value`.
+double roundToF8(double value) {
+  if (value == 0)
+    return 0;
+  double step = std::ldexp(1, std::max(std::ilogb(value), -6) - 3);
+  return std::nearbyint(value / step) * step;
+}
+
+/// What is left of a head's row in a cache of this type.
+template <typename Real> void roundToCache(const std::string &type, Real *row, int64_t dim) {
+  if (type == "f32" || type == "f16" || type == "bf16") {
+    for (int64_t d = 0; d < dim; ++d)
+      row[d] = static_cast<Real>(roundTo(type == "f16"    ? ElementType::f16
+                                         : type == "bf16" ? ElementType::bf16
+                                                          : ElementType::f32,
+                                         row[d]));
+    return;
+  }
+  double greatest = 0;
+  for (int64_t d = 0; d < dim; ++d)
+    greatest = std::max(greatest, std::fabs(static_cast<double>(row[d])));
+  double scale = greatest / (type == "int8" ? 127 : type == "fp8" ? 448 : 7);
+  for (int64_t d = 0; d < dim && scale > 0; ++d) {
+    double quotient = row[d] / scale;
+    row[d] = static_cast<Real>(scale * (type == "fp8" ? roundToF8(quotient) : std::nearbyint(quotient)));
+  }
+}
+
+/// The angle by which pair `pair` turns per token: the formulas of Chen et al. 2023 (arXiv:2306.15595) for linear
+/// scaling, Llama 3.1's reference code, and Peng et al. 2023 (arXiv:2309.00071, section 3.2) for YaRN.
+double getFrequency(const gqa_rotary &rotary, int64_t pair) {
+  constexpr double turn = 6.283185307179586;
+  double plain = std::pow(rotary.theta, -2.0 * static_cast<double>(pair) / static_cast<double>(rotary.dim));
+  double turns = rotary.original_context * plain / turn; // within the original context
+  auto blend = [&](double kept) { return plain * (kept + (1 - kept) / rotary.factor); };
+  switch (rotary.scaling) {
+  case GQA_ROTARY_LINEAR:
+    return plain / rotary.factor;
+  case GQA_ROTARY_LLAMA3:
+    return blend(
+        std::clamp((turns - rotary.low_frequency_factor) / (rotary.high_frequency_factor - rotary.low_frequency_factor),
+                   0.0, 1.0));
+  case GQA_ROTARY_YARN: {
+    auto findPair = [&](double n) {
+      double found =
+          static_cast<double>(rotary.dim) / 2 * std::log(rotary.original_context / (n * turn)) / std::log(rotary.theta);
+      return rotary.no_ramp_rounding ? found : n > rotary.beta_slow ? std::floor(found) : std::ceil(found);
+    };
+    double low = findPair(rotary.beta_fast), high = findPair(rotary.beta_slow);
+    return blend(1 - std::clamp((static_cast<double>(pair) - low) / (high - low), 0.0, 1.0));
+  }
+  default:
+    return plain;
+  }
+}
+
+/// What YaRN multiplies rotated elements by (arXiv:2309.00071, eq. 22, on queries and keys alike).
+double getStretch(const gqa_rotary &rotary) {
+  if (rotary.scaling != GQA_ROTARY_YARN)
+    return 1;
+  return rotary.attention_factor > 0 ? rotary.attention_factor : 0.1 * std::log(rotary.factor) + 1;
+}
+
 /// A layer in Real. If `isRounded`, what attention reads and writes is rounded to `type`, and what a bf16 projection
-/// reads to bf16.
+/// reads to bf16; and keys and values to `cacheType`, unless it is "".
 template <typename Real> class PlainLayer {
 public:
-  PlainLayer(const LayerInput &input, ElementType type, bool isRounded)
-      : input(input), config(input.config), type(type), isRounded(isRounded), dim(config.getHeadDim()) {}
+  PlainLayer(const LayerInput &input, ElementType type, bool isRounded, std::string cacheType)
+      : input(input), config(input.config), type(type), isRounded(isRounded), cacheType(std::move(cacheType)),
+        dim(config.getHeadDim()) {}
 
   LayerRows compute(const std::vector<int64_t> &rows) {
     int64_t keys = rows.empty() ? 0 : *std::max_element(rows.begin(), rows.end()) + 1;
@@ -35,6 +99,10 @@ public:
           prepare(project(x, input.weights.key, input.weights.keyBias), input.weights.keyNorm, token);
       valueRows[static_cast<size_t>(token)] = project(x, input.weights.value, input.weights.valueBias);
       roundAll(valueRows[static_cast<size_t>(token)]);
+      for (int64_t head = 0; head < config.numKvHeads && !cacheType.empty(); ++head) {
+        roundToCache(cacheType, &keyRows[static_cast<size_t>(token)][static_cast<size_t>(head * dim)], dim);
+        roundToCache(cacheType, &valueRows[static_cast<size_t>(token)][static_cast<size_t>(head * dim)], dim);
+      }
     }
     LayerRows result(rows.size());
 #pragma omp parallel for schedule(dynamic)
@@ -93,9 +161,9 @@ private:
       bool isInterleaved = config.rotary.pairs == GQA_ROTARY_INTERLEAVED;
       Real &x = head[isInterleaved ? 2 * pair : pair];
       Real &y = head[isInterleaved ? 2 * pair + 1 : pair + rotated / 2];
-      double angle = static_cast<double>(position) *
-                     std::pow(config.rotary.theta, -2.0 * static_cast<double>(pair) / static_cast<double>(rotated));
-      auto cosine = static_cast<Real>(std::cos(angle)), sine = static_cast<Real>(std::sin(angle));
+      double angle = static_cast<double>(position) * getFrequency(config.rotary, pair);
+      double stretch = getStretch(config.rotary);
+      auto cosine = static_cast<Real>(stretch * std::cos(angle)), sine = static_cast<Real>(stretch * std::sin(angle));
       Real turned = x * cosine - y * sine;
       y = y * cosine + x * sine;
       x = turned;
@@ -152,6 +220,7 @@ private:
   const layer::LayerConfig &config;
   ElementType type;
   bool isRounded;
+  std::string cacheType;
   int64_t dim;
   std::vector<std::vector<Real>> keyRows, valueRows; // [tokens][kv_heads * head_dim]
 };
@@ -169,11 +238,12 @@ double getGreatestError(const LayerRows &rows, const LayerRows &reference) {
 } // namespace
 
 LayerRows computeLayerReference(const LayerInput &input, const std::vector<int64_t> &rows) {
-  return PlainLayer<double>(input, ElementType::f32, /*isRounded=*/false).compute(rows);
+  return PlainLayer<double>(input, ElementType::f32, /*isRounded=*/false, /*cacheType=*/"").compute(rows);
 }
 
-LayerRows computeNaiveLayer(const LayerInput &input, const std::vector<int64_t> &rows, ElementType type) {
-  return PlainLayer<float>(input, type, /*isRounded=*/true).compute(rows);
+LayerRows computeNaiveLayer(const LayerInput &input, const std::vector<int64_t> &rows, ElementType type,
+                            const std::string &cacheType) {
+  return PlainLayer<float>(input, type, /*isRounded=*/true, cacheType).compute(rows);
 }
 
 double checkLayerRows(const std::string &what, const LayerRows &actual, const LayerRows &reference,

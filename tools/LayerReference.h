@@ -8,7 +8,7 @@ namespace gqa {
 
 /// One sequence in a causal attention layer.
 struct LayerInput {
-  const layer::LayerConfig &config; ///< rotary embedding: unscaled
+  const layer::LayerConfig &config;
   const layer::LayerWeights &weights;
   const float *x; ///< [tokens, d_model]
   int64_t tokens;
@@ -23,8 +23,10 @@ LayerRows computeLayerReference(const LayerInput &input, const std::vector<int64
 
 /// The same as a simple low-precision program goes: sums in f32 in the order of the elements; queries, keys, values,
 /// probabilities and attention's output rounded to `type`; inputs of bf16 projections rounded to bf16. Its distance
-/// from the reference is what precision costs where nothing is wrong.
-LayerRows computeNaiveLayer(const LayerInput &input, const std::vector<int64_t> &rows, ElementType type);
+/// from the reference is what precision costs where nothing is wrong. `cacheType`, of cacheElementBits(), is what keys
+/// and values are rounded to ("": `type`): integers and fp8 with a scale per token and head.
+LayerRows computeNaiveLayer(const LayerInput &input, const std::vector<int64_t> &rows, ElementType type,
+                            const std::string &cacheType = "");
 
 /// The error rule of attention (ErrorRule) for whole layers: max |actual - reference| <= 2 max |naive - reference| +
 /// floor, where the floor is one rounding to `type` of the largest output. Throws std::runtime_error that begins with

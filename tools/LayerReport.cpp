@@ -1,5 +1,6 @@
 #include "tools/LayerReport.h"
 
+#include "tools/CacheElementTypes.h"
 #include "tools/HeadVariants.h"
 #include "tools/KVCacheSize.h"
 #include "tools/NumberText.h"
@@ -31,8 +32,8 @@ double tokensPerSecond(const LayerResult &result, const LayerCase &test) {
 }
 
 double cacheBytes(const LayerPlan &plan, int64_t kvHeads, int64_t tokens) {
-  return kvCacheBytes({/*layers=*/1, plan.batch, kvHeads, tokens, plan.heads.headDim},
-                      static_cast<int>(8 * getByteSize(plan.type)));
+  return kvCacheBytes({/*layers=*/1, plan.batch, kvHeads, plan.cache.countKept(tokens), plan.heads.headDim},
+                      cacheElementBits().at(plan.cache.type));
 }
 
 std::string printWeights(const LayerPlan &plan) {
@@ -48,8 +49,8 @@ std::string printSizes(const LayerResult &result) {
     first.push_back("KV cache,");
     second.push_back(std::to_string(tokens) + " tokens");
   }
-  first.insert(first.end(), {"tokens", "greatest"});
-  second.insert(second.end(), {"checked", "error"});
+  first.insert(first.end(), {"tokens", "error,", "error,", "difference,", "difference,"});
+  second.insert(second.end(), {"checked", "one pass", "cached", "greatest", "rms, relative"});
   table.addRow(first);
   table.addRow(second);
   for (const LayerVariant &variant : result.variants) {
@@ -59,7 +60,10 @@ std::string printSizes(const LayerResult &result) {
     for (int64_t tokens : result.plan.decode)
       row.push_back(formatNumber(cacheBytes(result.plan, variant.kvHeads, tokens) / megabyte, 3) + " MB");
     row.push_back(std::to_string(variant.tokensChecked));
-    row.push_back(printError(variant.error));
+    row.push_back(printError(variant.errors.onePass));
+    row.push_back(printError(variant.errors.cached));
+    row.push_back(printError(variant.errors.difference));
+    row.push_back(printError(variant.errors.relative));
     table.addRow(row);
   }
   return table.str();
@@ -78,8 +82,7 @@ std::string printTimes(const LayerResult &result, Phase phase) {
     tokens = test.tokens;
     double weightRate = findVariant(result, test.kvHeads).weightBytes / test.projections * 1e-9;
     table.addRow({nameOf(result, test.kvHeads), std::to_string(test.tokens), printMilliseconds(test.total),
-                  printMilliseconds(test.projections), printMilliseconds(test.attention),
-                  printMilliseconds(test.other),
+                  printMilliseconds(test.projections), printMilliseconds(test.attention), printMilliseconds(test.other),
                   print(projectionFlops(result, test) / test.projections * 1e-9, 1),
                   print(weightRate, weightRate < 10 ? 2 : 1), print(tokensPerSecond(result, test), 0)});
   }
@@ -94,13 +97,14 @@ std::string printNotes(const LayerResult &result) {
       "Whole layers: times are medians of " + std::to_string(least->calls) +
       (most->calls > least->calls ? " to " + std::to_string(most->calls) : "") +
       " calls, all variants in turn; before each decode call the caches are emptied.\n\"other\": " +
-      (plan.hasNorms ? "norms, " : "") + (plan.ropeBase > 0 ? "rotary embedding, " : "") +
+      (plan.hasNorms ? "norms, " : "") + (plan.rotary.dim > 0 ? "rotary embedding, " : "") +
       "appending to the KV cache, conversions. \"weights GB/s\" counts each weight once a call.\n"
       "Weights: " +
       printWeights(plan) + ". Limits with " + std::to_string(result.limits.threads) + " threads: f32 FMA " +
       print(result.limits.fmaGflops, 0) + " GFLOP/s, DRAM read " + print(result.limits.dramReadGBs, 1) +
-      " GB/s. Error: greatest |output - float64\nreference| of sampled tokens, in one pass, and with prefill and "
-      "decoding through the cache.\n";
+      " GB/s.\nRotary embedding: " + describeRotary(plan.rotary) +
+      ". Error: greatest |output - float64 reference| of sampled tokens, in one pass, and with\nprefill and decoding "
+      "through the cache. Difference: of the two, which is what the cache's type costs, since one pass has no cache.\n";
   return notes;
 }
 
@@ -117,8 +121,9 @@ std::string printLayerText(const LayerResult &result) {
   const LayerPlan &plan = result.plan;
   return "Attention layer of " + plan.heads.title() + ": d_model " + std::to_string(plan.heads.dModel) + ", " +
          std::to_string(plan.heads.heads) + " query heads, head dim " + std::to_string(plan.heads.headDim) +
-         "; attention and KV cache " + getName(plan.type) + ", batch " + std::to_string(plan.batch) + ", " +
-         std::to_string(result.limits.threads) + " threads\n\n" + printLayerTables(result);
+         "; attention " + getName(plan.type) + ", KV cache " + plan.cache.type + ", " + plan.cache.describe() +
+         ", batch " + std::to_string(plan.batch) + ", " + std::to_string(result.limits.threads) + " threads\n\n" +
+         printLayerTables(result);
 }
 
 nlohmann::ordered_json printLayerJson(const LayerResult &result) {
@@ -131,7 +136,11 @@ nlohmann::ordered_json printLayerJson(const LayerResult &result) {
                         {"parameters", variant.parameters},
                         {"weight_bytes", variant.weightBytes},
                         {"tokens_checked", variant.tokensChecked},
-                        {"max_abs_error", variant.error}});
+                        {"max_abs_error", variant.errors.greatest()},
+                        {"one_pass_error", variant.errors.onePass},
+                        {"cached_error", variant.errors.cached},
+                        {"cached_difference", variant.errors.difference},
+                        {"cached_relative_difference", variant.errors.relative}});
   for (const LayerCase &test : result.cases)
     cases.push_back({{"variant", nameOf(result, test.kvHeads)},
                      {"kv_heads", test.kvHeads},
@@ -149,8 +158,11 @@ nlohmann::ordered_json printLayerJson(const LayerResult &result) {
           {"d_model", plan.heads.dModel},
           {"heads", plan.heads.heads},
           {"head_dim", plan.heads.headDim},
-          {"rope_base", plan.ropeBase},
+          {"rope_base", plan.rotary.dim > 0 ? plan.rotary.theta : 0},
+          {"rotary", describeRotary(plan.rotary)},
           {"element_type", getName(plan.type)},
+          {"cache", plan.cache.describe()},
+          {"cache_element_type", plan.cache.type},
           {"weights", printWeights(plan)},
           {"batch", plan.batch},
           {"seed", plan.seed},

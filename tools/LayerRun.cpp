@@ -21,11 +21,7 @@ layer::LayerConfig LayerPlan::config(int64_t kvHeads) const {
   config.numKvHeads = kvHeads;
   config.headDim = heads.headDim;
   config.threads = threads;
-  if (ropeBase > 0) {
-    config.rotary.dim = heads.headDim / 2 * 2;
-    config.rotary.pairs = GQA_ROTARY_HALF_SPLIT;
-    config.rotary.theta = ropeBase;
-  }
+  config.rotary = rotary;
   return config;
 }
 
@@ -65,6 +61,9 @@ LayerEntries makeEntries(const LayerPlan &plan, int64_t kvHeads) {
   LayerEntries entries;
   entries.type = plan.type;
   entries.prefix = "kv" + std::to_string(kvHeads) + "_";
+  entries.hasMasks = plan.cache.isRing(); // for the pass without a cache
+  entries.cacheType = plan.cache.printType();
+  entries.storage = plan.cache.printStorage();
   return entries;
 }
 
@@ -124,11 +123,11 @@ private:
     variant.parameters = weights.countParameters();
     for (const layer::WeightMatrix *matrix : {&weights.query, &weights.key, &weights.value, &weights.output})
       variant.weightBytes += static_cast<double>(matrix->bytes.size());
-    benches.push_back(
-        std::make_unique<LayerBench>(config, weights, *artifact, makeEntries(plan, kvHeads), plan.seed + 100));
+    benches.push_back(std::make_unique<LayerBench>(config, weights, *artifact, makeEntries(plan, kvHeads), plan.cache,
+                                                   plan.seed + 100));
     progress.show(name + ": checking against the float64 reference");
     variant.tokensChecked = countTokensToCheck(plan, kvHeads);
-    variant.error = benches.back()->check(weights, variant.tokensChecked);
+    variant.errors = benches.back()->check(weights, variant.tokensChecked);
     return variant;
   }
 

@@ -32,6 +32,66 @@ int64_t readCount(const json &entry, const char *field, const std::string &path,
   return *found;
 }
 
+/// Positive numbers of an object, which must have those in `needed`.
+class RopeScaling {
+public:
+  RopeScaling(const json &scaling, const std::string &path, const std::string &model)
+      : scaling(scaling), path(path), model(model) {
+    if (!scaling.is_object() || !scaling.contains("type") || !scaling["type"].is_string())
+      failField(path, model, "field 'rope_scaling' must be an object with a 'type', not " + scaling.dump());
+  }
+
+  double get(const char *field) const {
+    if (!scaling.contains(field) || !scaling[field].is_number() || scaling[field] <= 0)
+      failField(path, model, std::string("field 'rope_scaling' needs a positive number '") + field + "'");
+    return scaling[field];
+  }
+
+  void read(gqa_rotary &rotary) const {
+    std::string type = scaling["type"];
+    if (type != "linear" && type != "llama3" && type != "yarn")
+      failField(path, model, "field 'rope_scaling' must have type linear, llama3 or yarn, not '" + type + "'");
+    rotary.factor = get("factor");
+    if (type == "linear") {
+      rotary.scaling = GQA_ROTARY_LINEAR;
+      return;
+    }
+    rotary.original_context = get("original_context");
+    rotary.scaling = type == "yarn" ? GQA_ROTARY_YARN : GQA_ROTARY_LLAMA3;
+    if (type == "llama3") {
+      rotary.low_frequency_factor = get("low_frequency_factor");
+      rotary.high_frequency_factor = get("high_frequency_factor");
+      return;
+    }
+    rotary.beta_fast = get("beta_fast");
+    rotary.beta_slow = get("beta_slow");
+    rotary.no_ramp_rounding = scaling.contains("round_ramp") && scaling["round_ramp"] == false;
+  }
+
+private:
+  const json &scaling;
+  const std::string &path, &model;
+};
+
+/// A base of rotary frequencies, or 0 where it is missing.
+double readBase(const json &entry, const char *field, const std::string &path, const std::string &model) {
+  if (!entry.contains(field))
+    return 0;
+  if (!entry[field].is_number() || entry[field] <= 1)
+    failField(path, model, std::string("field '") + field + "' must be a number above 1, not " + entry[field].dump());
+  return entry[field];
+}
+
+gqa_rotary readRotary(const json &entry, const ModelData &model, const std::string &path) {
+  double base = readBase(entry, "rope_base", path, model.name);
+  if (base == 0)
+    return {};
+  gqa_rotary rotary = makePlainRotary(model.headDim, base);
+  if (entry.contains("rope_scaling"))
+    RopeScaling(entry["rope_scaling"], path, model.name).read(rotary);
+  return rotary;
+}
+
 ModelData readModel(const json &entry, const std::string &path) {
   if (!entry.is_object() || !entry.contains("name") || !entry["name"].is_string())
     throw std::runtime_error(path + ": every model needs a field 'name' with a string");
@@ -47,9 +107,8 @@ ModelData readModel(const json &entry, const std::string &path) {
   model.window = optionalCount("window");
   model.windowEvery = optionalCount("window_every");
   model.globalEvery = optionalCount("global_every");
-  if (entry.contains("rope_base") && (!entry["rope_base"].is_number() || entry["rope_base"] <= 1))
-    failField(path, model.name, "field 'rope_base' must be a number above 1, not " + entry["rope_base"].dump());
-  model.ropeBase = entry.value("rope_base", 0.0);
+  model.rotary = readRotary(entry, model, path);
+  model.localRopeBase = readBase(entry, "rope_local_base", path, model.name);
   if (entry.contains("softcap") && !entry["softcap"].is_number())
     failField(path, model.name, "field 'softcap' must be a number, not " + entry["softcap"].dump());
   if (entry.contains("sinks") && !entry["sinks"].is_boolean())
@@ -95,6 +154,41 @@ std::vector<std::string> nearNames(const std::vector<ModelData> &models, const s
 }
 
 } // namespace
+
+int64_t ModelData::countWindowLayers() const {
+  int64_t count = 0;
+  for (int64_t layer = 0; layer < layers; ++layer)
+    count += hasWindow(layer);
+  return count;
+}
+
+gqa_rotary ModelData::getRotary(bool isWindowed) const {
+  gqa_rotary result = rotary;
+  if (isWindowed && localRopeBase > 0) {
+    result.theta = localRopeBase;
+    result.scaling = GQA_ROTARY_UNSCALED;
+  }
+  return result;
+}
+
+gqa_rotary makePlainRotary(int64_t headDim, double base) {
+  gqa_rotary rotary = {};
+  rotary.dim = headDim / 2 * 2;
+  rotary.pairs = GQA_ROTARY_HALF_SPLIT;
+  rotary.theta = base;
+  return rotary;
+}
+
+std::string describeRotary(const gqa_rotary &rotary) {
+  if (rotary.dim == 0)
+    return "none";
+  constexpr const char *kScalings[] = {"", "llama3", "yarn", "linear"};
+  std::ostringstream text;
+  text << "base " << static_cast<int64_t>(rotary.theta);
+  if (rotary.scaling != GQA_ROTARY_UNSCALED)
+    text << ", " << kScalings[rotary.scaling] << " by " << rotary.factor;
+  return text.str();
+}
 
 std::vector<ModelData> parseModels(const std::string &text, const std::string &path) {
   json file = json::parse(text, /*cb=*/nullptr, /*allow_exceptions=*/false);

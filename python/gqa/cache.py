@@ -16,7 +16,7 @@ from .artifact import Artifact, Context
 _TYPES = ("f32", "f16", "bf16", "i8", "f8e4m3", "i4")
 _STORAGES = ("contiguous", "paged", "ring")
 _PAIRS = ("interleaved", "half_split")
-_SCALINGS = ("unscaled", "llama3", "yarn")
+_SCALINGS = ("unscaled", "llama3", "yarn", "linear")
 
 
 def _number(names: Sequence[str], name: str, what: str) -> int:
@@ -32,7 +32,7 @@ class Rotary:
     dim: int
     pairs: str = "half_split"  # or "interleaved"
     theta: float = 10000.0
-    scaling: str = "unscaled"  # or "llama3", "yarn"
+    scaling: str = "unscaled"  # or "llama3", "yarn", "linear"
     factor: float = 1.0
     original_context: float = 0.0
     low_frequency_factor: float = 1.0

@@ -18,6 +18,8 @@ static std::string checkScaling(const RotaryConfig &config) {
     return "";
   if (!isPositive(config.factor) || config.factor < 1)
     return describe("rotary factor must be at least 1", config.factor);
+  if (config.scaling == RotaryScaling::Linear)
+    return "";
   if (!isPositive(config.originalContext))
     return describe("rotary original context must be positive", config.originalContext);
   if (config.scaling == RotaryScaling::Llama3) {
@@ -29,7 +31,7 @@ static std::string checkScaling(const RotaryConfig &config) {
     return "";
   }
   if (config.scaling != RotaryScaling::Yarn)
-    return "rotary scaling must be 0, 1 or 2, got " + std::to_string(static_cast<int32_t>(config.scaling));
+    return "rotary scaling must be 0, 1, 2 or 3, got " + std::to_string(static_cast<int32_t>(config.scaling));
   if (!isPositive(config.betaSlow) || !isPositive(config.betaFast) || config.betaSlow >= config.betaFast)
     return "rotary beta slow (" + std::to_string(config.betaSlow) + ") must be positive and less than beta fast (" +
            std::to_string(config.betaFast) + ")";
@@ -98,6 +100,9 @@ static double getAttentionFactorOf(const RotaryConfig &config) {
 Rotary::Rotary(const RotaryConfig &config) : config(config), attentionFactor(getAttentionFactorOf(config)) {
   for (int64_t pair = 0; pair < config.dim / 2; ++pair)
     frequencies.push_back(std::pow(config.theta, -2.0 * static_cast<double>(pair) / static_cast<double>(config.dim)));
+  if (config.scaling == RotaryScaling::Linear)
+    for (double &frequency : frequencies)
+      frequency /= config.factor;
   if (config.scaling == RotaryScaling::Llama3)
     for (double &frequency : frequencies)
       frequency = scaleAsLlama3(config, frequency);

@@ -13,7 +13,7 @@ enum class RotaryPairs : int32_t {
   HalfSplit = 1,   ///< i and i + r/2 (GPT-NeoX; checkpoints in the Hugging Face format)
 };
 
-enum class RotaryScaling : int32_t { None = 0, Llama3 = 1, Yarn = 2 };
+enum class RotaryScaling : int32_t { None = 0, Llama3 = 1, Yarn = 2, Linear = 3 };
 
 /// A rotary position embedding. Units: lengths in tokens, wavelengths in tokens per turn.
 struct RotaryConfig {
@@ -22,7 +22,7 @@ struct RotaryConfig {
   double theta = 10000.0; ///< base of the frequencies
   RotaryScaling scaling = RotaryScaling::None;
   double factor = 1.0;            ///< how many times the context is stretched
-  double originalContext = 0.0;   ///< context length of the training before stretching
+  double originalContext = 0.0;   ///< Llama3, Yarn: context length of the training before stretching
   double lowFrequencyFactor = 1;  ///< Llama3
   double highFrequencyFactor = 4; ///< Llama3
   double betaFast = 32.0;         ///< Yarn: turns within the original context above which a pair is kept
@@ -39,6 +39,10 @@ std::string check(const RotaryConfig &config, int64_t rowDim);
 /// Pair i at position p turns by the angle p * f[i], and is stretched by the attention factor:
 ///
 ///     f[i] = theta^(-2i / dim)                                                (Su et al. 2021, section 3.4.3)
+///
+/// Linear (position interpolation: Chen et al. 2023, arXiv:2306.15595, eq. 4; Gemma 3's global layers):
+///
+///     f' = f / factor
 ///
 /// Llama3 (Llama 3.1's `apply_scaling`), with the wavelength w = 2 pi / f and the original context C:
 ///

@@ -86,6 +86,19 @@ TEST(Rotary, Llama3KeepsShortWavesAndStretchesLongOnes) {
                                      {63, 3.068925988914511e-07}});
 }
 
+// Gemma 3's global layers: positions are divided by 8.
+TEST(Rotary, LinearDividesPositions) {
+  RotaryConfig config = makeConfig(4, RotaryPairs::HalfSplit);
+  config.scaling = RotaryScaling::Linear;
+  config.factor = 8;
+  ASSERT_EQ(check(config, 4), "");
+  expectFrequencies(Rotary(config), {{0, 0.125}, {1, 0.00125}});
+  EXPECT_EQ(Rotary(config).getAttentionFactor(), 1);
+  expectNear(rotate(config, 24, {1, 0, 0, 2}), {std::cos(3.0), -2 * std::sin(0.03), std::sin(3.0), 2 * std::cos(0.03)});
+  config.factor = 0.5;
+  EXPECT_EQ(check(config, 4), "rotary factor must be at least 1, got 0.500000");
+}
+
 // gpt-oss (ramp between pairs) and the same with whole pairs; numbers by a script of its own after the paper.
 TEST(Rotary, YarnInterpolatesLongWaves) {
   RotaryConfig config = makeConfig(64, RotaryPairs::HalfSplit);
@@ -133,7 +146,7 @@ TEST(Rotary, NamesWhatIsWrong) {
   config.betaSlow = 32;
   EXPECT_EQ(check(config, 4), "rotary beta slow (32.000000) must be positive and less than beta fast (32.000000)");
   config.scaling = static_cast<RotaryScaling>(7);
-  EXPECT_EQ(check(config, 4), "rotary scaling must be 0, 1 or 2, got 7");
+  EXPECT_EQ(check(config, 4), "rotary scaling must be 0, 1, 2 or 3, got 7");
 }
 
 } // namespace

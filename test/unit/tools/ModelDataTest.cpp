@@ -1,8 +1,11 @@
 #include "tools/ModelData.h"
 #include "ThrowsMessage.h"
+#include "tools/KVCacheSize.h"
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -42,6 +45,106 @@ TEST(ModelData, ShippedFileHoldsWhatItSays) {
   EXPECT_TRUE(findModel(models, "gpt-oss-20b").sinks);
 }
 
+void expectRotary(const gqa_rotary &rotary, const std::string &description, int64_t dim) {
+  EXPECT_EQ(describeRotary(rotary), description);
+  EXPECT_EQ(rotary.dim, dim);
+  EXPECT_EQ(rotary.pairs, dim > 0 ? GQA_ROTARY_HALF_SPLIT : 0);
+}
+
+// Each fact from the authors' configuration, which models.json names.
+TEST(ModelData, RotaryEmbeddings) {
+  std::vector<ModelData> models = shipped();
+  expectRotary(findModel(models, "mistral-7b-v0.1").getRotary(/*isWindowed=*/true), "base 10000", 128);
+  expectRotary(findModel(models, "starcoder-15b").getRotary(false), "none", 0);
+  for (const char *name : {"gemma-3-4b", "gemma-3-12b", "gemma-3-27b"}) {
+    const ModelData &gemma = findModel(models, name);
+    expectRotary(gemma.getRotary(/*isWindowed=*/false), "base 1000000, linear by 8", gemma.headDim);
+    expectRotary(gemma.getRotary(/*isWindowed=*/true), "base 10000", gemma.headDim);
+  }
+  expectRotary(findModel(models, "gemma-3-1b").getRotary(false), "base 1000000", 256);
+  expectRotary(findModel(models, "gemma-3-1b").getRotary(true), "base 10000", 256);
+
+  gqa_rotary llama = findModel(models, "llama-3.1-405b").getRotary(false);
+  expectRotary(llama, "base 500000, llama3 by 8", 128);
+  EXPECT_EQ(llama.original_context, 8192);
+  EXPECT_EQ(llama.low_frequency_factor, 1);
+  EXPECT_EQ(llama.high_frequency_factor, 4);
+  expectRotary(findModel(models, "llama-3.2-3b").getRotary(false), "base 500000, llama3 by 32", 128);
+  expectRotary(findModel(models, "llama-3-8b").getRotary(false), "base 500000", 128);
+
+  for (bool isWindowed : {false, true}) { // gpt-oss has one embedding for all layers
+    gqa_rotary oss = findModel(models, "gpt-oss-120b").getRotary(isWindowed);
+    expectRotary(oss, "base 150000, yarn by 32", 64);
+    EXPECT_EQ(oss.original_context, 4096);
+    EXPECT_EQ(oss.beta_fast, 32);
+    EXPECT_EQ(oss.beta_slow, 1);
+    EXPECT_EQ(oss.no_ramp_rounding, 1);
+  }
+}
+
+std::string printPattern(const ModelData &model, int64_t layers) {
+  std::string pattern;
+  for (int64_t layer = 0; layer < layers; ++layer)
+    pattern += model.hasWindow(layer) ? 'w' : '-';
+  return pattern;
+}
+
+TEST(ModelData, WhichLayersHaveTheWindow) {
+  std::vector<ModelData> models = shipped();
+  EXPECT_EQ(printPattern(findModel(models, "gemma-3-1b"), 26), "wwwww-wwwww-wwwww-wwwww-ww");
+  EXPECT_EQ(printPattern(findModel(models, "gpt-oss-20b"), 6), "w-w-w-");
+  EXPECT_EQ(printPattern(findModel(models, "gemma-2-9b"), 6), "w-w-w-");
+  EXPECT_EQ(printPattern(findModel(models, "mistral-7b-v0.1"), 3), "www");
+  EXPECT_EQ(printPattern(findModel(models, "llama-3-8b"), 3), "---");
+}
+
+// The file has all that a cache of the model needs: each layer with its storage and rotary embedding. Rings make the
+// memory what the formula of gqa-run memory says, scaled down to a few tokens, and at most 2 % more.
+TEST(ModelData, CachesOfAllModels) {
+  struct Memory {
+    int64_t bytes = 0;
+  } memory;
+  gqa_options options = {};
+  options.state = &memory;
+  options.allocate = [](void *state, int64_t bytes, int64_t alignment) -> void * {
+    static_cast<Memory *>(state)->bytes += bytes;
+    return std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(bytes));
+  };
+  options.deallocate = [](void *, void *pointer) { std::free(pointer); };
+  gqa_context *context = gqa_context_create(&options);
+  for (const ModelData &model : shipped()) {
+    constexpr int64_t tokens = 320, pageSize = 1;
+    int64_t window = std::min<int64_t>(model.window, 64); // few bytes are enough
+    std::vector<gqa_cache_layer> layers(static_cast<size_t>(model.layers));
+    for (int64_t i = 0; i < model.layers; ++i) {
+      gqa_cache_layer &layer = layers[static_cast<size_t>(i)];
+      layer.num_kv_heads = model.kvHeads;
+      layer.key_dim = layer.value_dim = model.headDim;
+      layer.key_type = layer.value_type = GQA_CACHE_BF16;
+      layer.storage = model.hasWindow(i) ? GQA_CACHE_RING : GQA_CACHE_PAGED;
+      layer.window = model.hasWindow(i) ? window : 0;
+      layer.rotary = model.getRotary(model.hasWindow(i));
+    }
+    gqa_cache_config config = {};
+    config.num_layers = static_cast<int32_t>(model.layers);
+    config.layers = layers.data();
+    config.max_sequences = 1;
+    config.max_tokens = tokens;
+    config.page_size = pageSize;
+    gqa_cache *cache = nullptr;
+    memory.bytes = 0;
+    ASSERT_EQ(gqa_cache_create(context, &config, &cache), GQA_OK) << model.name << ": " << gqa_context_message(context);
+    KVCacheShape shape{model.layers, /*batch=*/1, model.kvHeads, tokens, model.headDim};
+    shape.windowLayers = model.countWindowLayers();
+    shape.window = window;
+    double formula = kvCacheBytes(shape, 16);
+    EXPECT_GE(static_cast<double>(memory.bytes), formula) << model.name;
+    EXPECT_LE(static_cast<double>(memory.bytes), 1.02 * formula) << model.name;
+    gqa_cache_destroy(cache);
+  }
+  gqa_context_destroy(context);
+}
+
 TEST(ModelData, UnknownModelNamesNearOnes) {
   std::vector<ModelData> models = shipped();
   EXPECT_THAT(messageOf([&] { findModel(models, "llama3-8b"); }),
@@ -64,6 +167,16 @@ TEST(ModelData, DamagedFilesAreDiagnosed) {
   std::string head = R"({"models": [{"name": "x", "layers": 1, "d_model": 8, "heads": 6, "head_dim": 4, "kv_heads": )";
   EXPECT_EQ(parseError(head + "4}]}"), "f.json: model 'x': query heads (6) must be a multiple of K/V heads (4)");
   EXPECT_EQ(parseError(head + R"(3, "sinks": 1}]})"), "f.json: model 'x': field 'sinks' must be true or false, not 1");
+  EXPECT_EQ(parseError(head + R"(3, "rope_base": 1}]})"),
+            "f.json: model 'x': field 'rope_base' must be a number above 1, not 1");
+  std::string scaling = head + R"(3, "rope_base": 100, "rope_scaling": )";
+  EXPECT_EQ(parseError(scaling + "8}]}"),
+            "f.json: model 'x': field 'rope_scaling' must be an object with a 'type', not 8");
+  EXPECT_EQ(parseError(scaling + R"({"type": "ntk", "factor": 2}}]})"),
+            "f.json: model 'x': field 'rope_scaling' must have type linear, llama3 or yarn, not 'ntk'");
+  EXPECT_EQ(parseError(scaling + R"({"type": "yarn", "factor": 2}}]})"),
+            "f.json: model 'x': field 'rope_scaling' needs a positive number 'original_context'");
+  EXPECT_EQ(parseError(scaling + R"({"type": "linear", "factor": 2}}]})"), "");
   EXPECT_EQ(parseError(head + "3}]}"), "");
 }
 
