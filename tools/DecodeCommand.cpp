@@ -2,6 +2,7 @@
 
 #include "tools/Commands.h"
 #include "tools/DecodeReport.h"
+#include "tools/DeviceSession.h"
 #include "tools/OutputFile.h"
 #include "tools/Validators.h"
 
@@ -16,8 +17,10 @@ struct DecodeOptions {
   std::string jsonPath;
 };
 
-void runDecode(const DecodeOptions &options) {
-  const DecodePlan &plan = options.plan;
+void runDecode(DecodeOptions &options) {
+  DecodePlan &plan = options.plan;
+  if (!plan.device.empty() && parseDevice(plan.device).device_type == kDLCPU)
+    plan.device.clear();
   if (plan.heads % plan.kvHeads != 0)
     throw std::runtime_error("--heads (" + std::to_string(plan.heads) + ") must be a multiple of --kv-heads (" +
                              std::to_string(plan.kvHeads) + ")");
@@ -52,6 +55,7 @@ void addDecodeCommand(CLI::App &app) {
   add("--sequences", plan.sequences, "sequences, where there are several");
   add("--rounds", plan.rounds, "turns of each layout");
   command->add_option("--threads", plan.threads, "threads (as many as OpenMP gives)")->check(CLI::Range(1, 4096));
+  command->add_option("--device", plan.device, "where the cache lies and attention runs: cpu (default) or cuda:N");
   command->add_option("--json", options->jsonPath, "write the numbers as JSON; -: to standard output, without table");
   command->callback([options] { runDecode(*options); });
 }

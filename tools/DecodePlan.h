@@ -15,6 +15,7 @@ struct DecodePlan {
   int64_t sequences = 32; ///< where there are several
   int rounds = 15;
   int threads = 0;
+  std::string device; ///< "" or cuda:N, where the cache lies and attention runs
 };
 
 /// How keys and values are stored. The queries are f16.
@@ -46,7 +47,8 @@ struct DecodeTime {
 
 struct DecodeResult {
   DecodePlan plan;
-  double dramReadGBs = 0; ///< median of the reads that empty the caches between calls
+  double dramReadGBs = 0; ///< median of the reads that empty the caches between calls; on a device of large copies
+  std::string deviceName; ///< "" or the device's
   std::vector<DecodeTime> times;
 };
 

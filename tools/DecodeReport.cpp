@@ -10,10 +10,12 @@ static double getReadTime(const DecodeResult &result, double bytes) { return byt
 
 std::string printDecodeText(const DecodeResult &result) {
   const DecodePlan &plan = result.plan;
+  bool isOnDevice = !result.deviceName.empty();
   std::string text = "Decoding on a KV cache, one token of one layer: " + std::to_string(plan.heads) +
                      " query heads, " + std::to_string(plan.kvHeads) + " K/V heads, head dim " +
                      std::to_string(plan.headDim) + ", " + std::to_string(plan.tokens) + " keys; f16 queries, " +
-                     std::to_string(plan.threads) + " threads\n\n";
+                     (isOnDevice ? "on '" + result.deviceName + "'" : std::to_string(plan.threads) + " threads") +
+                     "\n\n";
   TextTable table(/*headingRows=*/2);
   table.addRow({"keys and values", "ms", "least", "MB", "times one", "ms in", "times", "of what"});
   table.addRow({"", "", "ms", "", "DRAM read", "caches", "", ""});
@@ -29,6 +31,13 @@ std::string printDecodeText(const DecodeResult &result) {
                   isCompared ? time.layout.against : "-"});
   }
   text += table.str();
+  if (isOnDevice)
+    return text +
+           "\nTimes are between events on the stream, with block tables on the device and the L2 cache emptied. A "
+           "DRAM read is at the rate\nof a large copy within the device, read and written (" +
+           print(result.dramReadGBs, 1) + " GB/s). Layouts take turns, " + std::to_string(plan.rounds) +
+           " times.\nms: median. MB: keys, values and scales, counted once. \"times\": the median over rounds of the "
+           "time over that of the\nnamed layout.\n";
   return text + "\nEach call finds the CPU's caches emptied by a read of other memory (" +
          print(result.dramReadGBs, 1) + " GB/s, the median); layouts take turns,\n" + std::to_string(plan.rounds) +
          " times. ms: median. MB: keys, values and scales, counted once. \"ms in caches\": the same number of keys, "
@@ -57,7 +66,7 @@ nlohmann::ordered_json printDecodeJson(const DecodeResult &result) {
           {"head_dim", plan.headDim},    {"tokens", plan.tokens},
           {"sequences", plan.sequences}, {"threads", plan.threads},
           {"rounds", plan.rounds},       {"dram_read_gb_per_second", result.dramReadGBs},
-          {"layouts", layouts}};
+          {"device", result.deviceName}, {"layouts", layouts}};
 }
 
 } // namespace gqa

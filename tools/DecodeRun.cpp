@@ -1,6 +1,8 @@
 #include "tools/CacheEntries.h"
 #include "tools/CachedDecode.h"
 #include "tools/CompilerProcess.h"
+#include "tools/DeviceLimits.h"
+#include "tools/DeviceSession.h"
 #include "tools/MachineLimits.h"
 #include "tools/Median.h"
 #include "tools/OutputFile.h"
@@ -70,7 +72,7 @@ std::string printSpec(const DecodePlan &plan, const DecodeCase &layout, const st
 /// The entries of some cases; cases that need the same share one.
 class Entries {
 public:
-  Entries(const DecodePlan &plan, const std::vector<DecodeCase> &cases, int threads) {
+  Entries(const DecodePlan &plan, const std::vector<DecodeCase> &cases, int threads, const DecodeDevice *place) {
     std::map<std::string, std::string> known;
     std::string module;
     for (const DecodeCase &layout : cases) {
@@ -86,7 +88,10 @@ public:
     }
     TemporaryDirectory directory;
     writeOutput(directory.file("decode.mlir"), module);
-    compileArtifact(directory.file("decode.mlir"), directory.file("decode.so"), {});
+    if (place)
+      compileForDevice(*place->device, directory.file("decode.mlir"), directory.file("decode.so"), {});
+    else
+      compileArtifact(directory.file("decode.mlir"), directory.file("decode.so"), {});
     artifact = std::make_unique<LoadedArtifact>(directory.file("decode.so"), threads);
   }
 
@@ -124,21 +129,33 @@ DecodeResult measureDecoding(const DecodePlan &plan) {
   result.plan.threads = resolveThreads(plan.threads);
   std::vector<DecodeCase> cases = listDecodeCases(plan);
   Progress progress;
+  std::unique_ptr<DecodeDevice> place;
+  if (!plan.device.empty()) {
+    place = std::make_unique<DecodeDevice>(cuda::Device::open(parseDevice(plan.device).device_id));
+    result.deviceName = place->device->getName();
+  }
   progress.show("compiling");
-  Entries entries(plan, cases, result.plan.threads);
+  Entries entries(plan, cases, result.plan.threads, place.get());
   std::vector<std::unique_ptr<CachedDecode>> caches;
   for (size_t i = 0; i < cases.size(); ++i) {
     progress.show("filling the cache of " + cases[i].name);
-    caches.push_back(std::make_unique<CachedDecode>(plan, cases[i], entries.names[i], *entries.artifact));
+    caches.push_back(std::make_unique<CachedDecode>(plan, cases[i], entries.names[i], *entries.artifact, place.get()));
   }
-  DramReader dram(result.plan.threads);
+  std::unique_ptr<DramReader> dram;
+  double copyGBs = 0;
+  if (place)
+    copyGBs = measureDeviceLimits(place->device).copyGBs;
+  else
+    dram = std::make_unique<DramReader>(result.plan.threads);
   std::vector<Samples> samples(cases.size());
   std::vector<double> rates;
   for (int round = -1; round < plan.rounds; ++round) { // the first warms up
     progress.show("round " + std::to_string(round + 1) + " of " + std::to_string(plan.rounds));
     for (size_t i = 0; i < cases.size(); ++i) {
-      double rate = dram.read(), seconds = caches[i]->decode();
-      bool canRepeat = !cases[i].window && cases[i].sequences == 1 && cases[i].tokens >= 256;
+      double rate = dram ? dram->read() : copyGBs, seconds = caches[i]->decode();
+      if (round < 0)
+        caches[i]->checkResults();
+      bool canRepeat = dram && !cases[i].window && cases[i].sequences == 1 && cases[i].tokens >= 256;
       double inCaches = canRepeat ? caches[i]->decodeInCaches() : 0;
       if (round < 0)
         continue;
