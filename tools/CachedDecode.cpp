@@ -207,19 +207,25 @@ double CachedDecode::attend(const std::vector<gqa_sequence> &names) {
     start(names, arguments);
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
+  if (!graph)
+    capture(names, arguments);
+  return place->time([&] { graph->launch(place->stream); });
+}
+
+/// The step as a CUDA graph, which reads table and lengths at each launch.
+void CachedDecode::capture(const std::vector<gqa_sequence> &names, gqa_attend_arguments &arguments) {
   arguments.block_table = &tableView;
   arguments.lengths = &lengthsView;
-  check(gqa_context_set_stream(artifact.getContext(), place->stream.get()));
-  if (!workspace.get()) {
-    std::vector<int64_t> counts(names.size(), 1);
-    int64_t bytes = 0;
-    check(gqa_cache_attend_workspace_size(artifact.getContext(), cache.get(), artifact.getArtifact(), entry.c_str(),
-                                          /*layer=*/0, names.data(), counts.data(), static_cast<int32_t>(names.size()),
-                                          &arguments, &bytes));
-    workspace = cuda::Memory(place->device, static_cast<size_t>(bytes));
-  }
-  check(gqa_context_set_workspace(artifact.getContext(), workspace.get(), static_cast<int64_t>(workspace.getBytes())));
-  return place->time([&] { start(names, arguments); });
+  gqa_context *context = artifact.getContext();
+  check(gqa_context_set_stream(context, place->stream.get()));
+  std::vector<int64_t> counts(names.size(), 1);
+  int64_t bytes = 0;
+  check(gqa_cache_attend_workspace_size(context, cache.get(), artifact.getArtifact(), entry.c_str(), /*layer=*/0,
+                                        names.data(), counts.data(), static_cast<int32_t>(names.size()), &arguments,
+                                        &bytes));
+  workspace = cuda::Memory(place->device, static_cast<size_t>(bytes));
+  check(gqa_context_set_workspace(context, workspace.get(), bytes));
+  graph = std::make_unique<cuda::Graph>(place->stream, [&] { start(names, arguments); });
 }
 
 void CachedDecode::start(const std::vector<gqa_sequence> &names, const gqa_attend_arguments &arguments) {

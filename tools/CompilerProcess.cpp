@@ -3,8 +3,6 @@
 #include "tools/DataFile.h"
 #include "tools/Process.h"
 
-#include <stdexcept>
-
 namespace gqa {
 
 void compileArtifact(const std::string &module, const std::string &artifact, const std::vector<std::string> &options) {
@@ -14,8 +12,10 @@ void compileArtifact(const std::string &module, const std::string &artifact, con
   if (result.exitCode == 0)
     return;
   std::string message = result.errors.substr(0, result.errors.find('\n'));
-  throw std::runtime_error(message.empty() ? "gqa-compile failed with exit code " + std::to_string(result.exitCode)
-                                           : message);
+  if (result.exitCode != 1 || message.empty())
+    throw CompilerCrash("gqa-compile failed with exit code " + std::to_string(result.exitCode) +
+                        (message.empty() ? "" : ": " + message));
+  throw std::runtime_error(message);
 }
 
 } // namespace gqa

@@ -55,6 +55,9 @@ struct DecodeResult {
 /// The cases of a plan, section by section.
 std::vector<DecodeCase> listDecodeCases(const DecodePlan &plan);
 
+/// The layer of a case as gqa-compile --for-cache takes it, decoding alone.
+std::string printCacheSpec(const DecodePlan &plan, const DecodeCase &layout, const std::string &name);
+
 /// Compiles, fills a cache per case and measures them in turns. Throws std::runtime_error.
 DecodeResult measureDecoding(const DecodePlan &plan);
 

@@ -33,7 +33,7 @@ std::string printDecodeText(const DecodeResult &result) {
   text += table.str();
   if (isOnDevice)
     return text +
-           "\nTimes are between events on the stream, with block tables on the device and the L2 cache emptied. A "
+           "\nTimes are those of a CUDA graph, between events on the stream, with the L2 cache emptied before. A "
            "DRAM read is at the rate\nof a large copy within the device, read and written (" +
            print(result.dramReadGBs, 1) + " GB/s). Layouts take turns, " + std::to_string(plan.rounds) +
            " times.\nms: median. MB: keys, values and scales, counted once. \"times\": the median over rounds of the "

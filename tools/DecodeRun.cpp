@@ -57,9 +57,7 @@ std::vector<DecodeCase> listDecodeCases(const DecodePlan &plan) {
   return cases;
 }
 
-namespace {
-
-std::string printSpec(const DecodePlan &plan, const DecodeCase &layout, const std::string &name) {
+std::string printCacheSpec(const DecodePlan &plan, const DecodeCase &layout, const std::string &name) {
   auto number = [](const char *key, int64_t value) { return std::string(",") + key + "=" + std::to_string(value); };
   std::string spec = "heads=" + std::to_string(plan.heads) + number("kv-heads", plan.kvHeads) +
                      number("head-dim", plan.headDim) + ",type=" + layout.type + ",query-type=f16,rows=1,name=" + name;
@@ -69,6 +67,8 @@ std::string printSpec(const DecodePlan &plan, const DecodeCase &layout, const st
   return spec;
 }
 
+namespace {
+
 /// The entries of some cases; cases that need the same share one.
 class Entries {
 public:
@@ -76,11 +76,11 @@ public:
     std::map<std::string, std::string> known;
     std::string module;
     for (const DecodeCase &layout : cases) {
-      std::string &name = known[printSpec(plan, layout, "")];
+      std::string &name = known[printCacheSpec(plan, layout, "")];
       if (name.empty()) {
         name = "c" + std::to_string(known.size());
         std::string text, error;
-        if (!makeCacheEntries(printSpec(plan, layout, name), text, error))
+        if (!makeCacheEntries(printCacheSpec(plan, layout, name), text, error))
           throw std::runtime_error(error);
         module += text;
       }

@@ -17,6 +17,8 @@ using ModuleHandle = struct ModuleObject *;
 using FunctionHandle = struct FunctionObject *;
 using StreamHandle = struct StreamObject *;
 using EventHandle = struct EventObject *;
+using GraphHandle = struct GraphObject *;
+using GraphExecHandle = struct GraphExecObject *;
 
 constexpr Result kSuccess = 0;
 constexpr Result kOutOfMemory = 2;
@@ -40,6 +42,9 @@ enum JitOption : int { kJitErrorLogBuffer = 5, kJitErrorLogBufferSizeBytes = 6 }
 
 /// CUstream_flags, CUevent_flags.
 constexpr unsigned kStreamNonBlocking = 1, kEventDefault = 0;
+
+/// CUstreamCaptureMode: what other threads do meanwhile does not matter.
+constexpr int kCaptureThreadLocal = 1;
 
 /// CUlaunchAttributeID and CUlaunchAttribute.
 enum LaunchAttributeId : int { kClusterDimension = 4, kProgrammaticStreamSerialization = 6 };

@@ -1,5 +1,9 @@
 #include "runtime/cuda/Resources.h"
 
+#include "runtime/Failure.h"
+
+#include <exception>
+
 namespace gqa::cuda {
 
 // Destructors end what was begun whatever the driver says: nothing is left to be done about an error then. The context
@@ -81,6 +85,44 @@ void Stream::synchronize() const {
   const Driver &driver = device->getDriver();
   Device::Scope scope(*device);
   driver.check(driver.cuStreamSynchronize(handle), "cuStreamSynchronize");
+}
+
+Graph::Graph(const Stream &stream, const std::function<void()> &work) {
+  const std::shared_ptr<const Device> &owner = stream.getSharedDevice();
+  const Driver &driver = owner->getDriver();
+  if (!driver.cuStreamBeginCapture_v2 || !driver.cuStreamEndCapture || !driver.cuGraphInstantiateWithFlags ||
+      !driver.cuGraphLaunch || !driver.cuGraphExecDestroy || !driver.cuGraphDestroy)
+    fail(GQA_DEVICE_ERROR, "cuda: libcuda.so.1 is too old: it has no graphs");
+  Device::Scope scope(*owner);
+  driver.check(driver.cuStreamBeginCapture_v2(stream.get(), kCaptureThreadLocal), "cuStreamBeginCapture");
+  std::exception_ptr thrown;
+  try {
+    work();
+  } catch (...) {
+    thrown = std::current_exception();
+  }
+  GraphHandle graph = nullptr;
+  Result captured = driver.cuStreamEndCapture(stream.get(), &graph);
+  Result made = kSuccess;
+  if (captured == kSuccess && !thrown)
+    made = driver.cuGraphInstantiateWithFlags(&executable, graph, /*flags=*/0);
+  if (graph)
+    driver.cuGraphDestroy(graph);
+  if (thrown)
+    std::rethrow_exception(thrown);
+  driver.check(captured, "cuStreamEndCapture");
+  driver.check(made, "cuGraphInstantiateWithFlags");
+  device = owner;
+}
+
+Graph::~Graph() {
+  endQuietly(device, [&](const Driver &driver) { driver.cuGraphExecDestroy(executable); });
+}
+
+void Graph::launch(const Stream &stream) const {
+  const Driver &driver = device->getDriver();
+  Device::Scope scope(*device);
+  driver.check(driver.cuGraphLaunch(executable, stream.get()), "cuGraphLaunch");
 }
 
 Event::Event(std::shared_ptr<const Device> owner) {

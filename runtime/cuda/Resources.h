@@ -3,6 +3,8 @@
 
 #include "runtime/cuda/Device.h"
 
+#include <functional>
+
 namespace gqa::cuda {
 
 /// Device memory, freed in the end. What it holds is undefined.
@@ -48,6 +50,21 @@ public:
 private:
   std::shared_ptr<const Device> device;
   StreamHandle handle = nullptr;
+};
+
+/// Work that a stream was given once, to be given to it again and again (a CUDA graph).
+class Graph {
+public:
+  /// Captures what `work` starts on `stream`. Throws what `work` throws, and gqa::Failure.
+  Graph(const Stream &stream, const std::function<void()> &work);
+  ~Graph();
+  Graph(const Graph &) = delete;
+
+  void launch(const Stream &stream) const;
+
+private:
+  std::shared_ptr<const Device> device;
+  GraphExecHandle executable = nullptr;
 };
 
 /// A moment on a stream, for measuring time.

@@ -2,6 +2,7 @@
 
 #include "tools/AttentionCost.h"
 #include "tools/AttentionModule.h"
+#include "tools/CachedDecode.h"
 #include "tools/CompareCheck.h"
 #include "tools/DeviceSession.h"
 #include "tools/SeededData.h"
@@ -95,6 +96,45 @@ nlohmann::ordered_json describe(const AttentionProblem &problem, const std::stri
 }
 
 } // namespace
+
+nlohmann::ordered_json runCacheBench(const CheckFunction &function, const LoadedArtifact &artifact, DLDevice device,
+                                     bool isSmall) {
+  constexpr int kRounds = 20;
+  DecodePlan plan = makeDecodePlan();
+  DecodeCase layout = *function.decodeCase;
+  layout.name = function.name;
+  layout.tokens = isSmall ? 256 : 4096;
+  layout.sequences = isSmall ? 2 : 32;
+  std::unique_ptr<DecodeDevice> place;
+  if (device.device_type == kDLCUDA)
+    place = std::make_unique<DecodeDevice>(cuda::Device::open(device.device_id));
+  CachedDecode step(plan, layout, "f_decode", artifact, place.get());
+  step.decode();
+  step.checkResults();
+  std::vector<double> seconds;
+  for (int round = 0; round < (isSmall ? 3 : kRounds); ++round)
+    seconds.push_back(step.decode());
+  std::sort(seconds.begin(), seconds.end());
+  double median = seconds[seconds.size() / 2];
+  // Two multiply-adds per key, element and query head.
+  double flops = 4.0 * static_cast<double>(layout.sequences * layout.tokens * plan.heads * plan.headDim);
+  return {{"name", function.name},
+          {"type", "f16"},
+          {"cache", layout.type},
+          {"page_size", layout.pageSize},
+          {"batch", layout.sequences},
+          {"heads", plan.heads},
+          {"kv_heads", plan.kvHeads},
+          {"head_dim", plan.headDim},
+          {"queries", 1},
+          {"keys", layout.tokens},
+          {"causal", false},
+          {"runs", seconds.size()},
+          {"median_ms", median * 1e3},
+          {"min_ms", seconds.front() * 1e3},
+          {"tflops", flops / median * 1e-12},
+          {"gb_per_second", step.countBytes() / median * 1e-9}};
+}
 
 nlohmann::ordered_json runBench(const CheckFunction &function, const LoadedArtifact &artifact, DLDevice device,
                                 bool isSmall) {

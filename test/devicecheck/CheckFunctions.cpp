@@ -2,9 +2,11 @@
 
 #include "test/fuzz/CachedKernel.h"
 #include "tools/AttentionModule.h"
+#include "tools/CacheEntries.h"
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 
 namespace gqa {
 namespace {
@@ -194,6 +196,17 @@ void addBenches(std::vector<CheckFunction> &functions) {
   }
   for (int64_t g : {4, 1, 2, 3, 5, 6, 7, 8})
     add("decode", ElementType::bf16, {8, g}, 128, /*isCausal=*/false);
+  for (auto [type, pageSize] :
+       {std::pair("f16", 0), {"f16", 16}, {"f16", 64}, {"i8", 16}, {"f8e4m3", 16}, {"i4", 16}}) {
+    CheckFunction function;
+    DecodeCase &layout = function.decodeCase.emplace();
+    layout.type = type;
+    layout.pageSize = pageSize;
+    function.name =
+        std::string("decode_cache_") + type + (pageSize ? "_pages" + std::to_string(pageSize) : "_contiguous");
+    function.stage = Stage::bench;
+    functions.push_back(function);
+  }
 }
 
 /// Shortens the longer of queries and keys until the tensors are made in a fraction of a second.
@@ -261,7 +274,15 @@ std::vector<CheckFunction> makeCheckFunctions() {
   return functions;
 }
 
+DecodePlan makeDecodePlan() { return {}; }
+
 std::string CheckFunction::print() const {
+  if (decodeCase) {
+    std::string text, error;
+    if (!makeCacheEntries(printCacheSpec(makeDecodePlan(), *decodeCase, "f"), text, error))
+      throw std::runtime_error(error);
+    return text;
+  }
   if (!layout)
     return printAttentionFunction(function.problem, "f", function.dynamicDims);
   return printAttentionFunction(makeCachedProblem(function.problem, *layout), "f", getCachedDims(function, *layout));

@@ -2,6 +2,7 @@
 #define GQA_TEST_DEVICECHECK_CHECKFUNCTIONS_H
 
 #include "test/fuzz/RandomProblem.h"
+#include "tools/DecodePlan.h"
 
 #include <optional>
 #include <string>
@@ -25,7 +26,8 @@ struct CheckFunction {
   Stage stage;
   FuzzFunction function;
   int64_t calls;
-  std::optional<CacheLayout> layout = std::nullopt; ///< keys and values are in a KV cache
+  std::optional<CacheLayout> layout = std::nullopt;    ///< keys and values are in a KV cache
+  std::optional<DecodeCase> decodeCase = std::nullopt; ///< timed by gqa_cache_attend on a cache on the device
 
   /// The function's text in MLIR.
   std::string print() const;
@@ -33,6 +35,9 @@ struct CheckFunction {
 
 /// All functions, the same on every machine.
 std::vector<CheckFunction> makeCheckFunctions();
+
+/// The heads that the cached functions of the bench stage have.
+DecodePlan makeDecodePlan();
 
 /// The stream of random numbers that belongs to a function.
 uint64_t getStream(const CheckFunction &function);

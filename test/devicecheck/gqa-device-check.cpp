@@ -38,7 +38,7 @@ struct Options {
   std::string directory, gpu, targetCpu = "x86-64-v3", device = "cuda:0", stage, only;
   int64_t call = -1, maxCalls = 1000;
   int jobs = 1, every = 1;
-  bool isSmall = false, hasProgress = false, isEmulated = false;
+  bool isSmall = false, hasProgress = false, isEmulated = false, hasEmulatedKernels = false;
 };
 
 /// "" or what the compiler said.
@@ -49,9 +49,13 @@ std::string compile(const CheckFunction &function, const Options &options) {
     flags.push_back("--gpu=" + options.gpu);
   if (options.isEmulated)
     flags.push_back("--emulate");
+  if (options.hasEmulatedKernels)
+    flags.push_back("--with-emulated-kernels");
   writeOutput(directory.file("f.mlir"), function.print());
   try {
     compileArtifact(directory.file("f.mlir"), options.directory + "/" + function.name + ".so", flags);
+  } catch (const CompilerCrash &) {
+    throw; // no refusal
   } catch (const std::exception &error) {
     return error.what();
   }
@@ -70,16 +74,23 @@ std::vector<CheckFunction> chooseFunctions(const Options &options) {
 
 int build(const Options &options) {
   std::vector<CheckFunction> functions = chooseFunctions(options);
-  std::vector<std::string> errors(functions.size());
+  std::vector<std::string> errors(functions.size()), crashes(functions.size());
   std::atomic<size_t> next{0};
   std::vector<std::thread> threads;
   for (int job = 0; job < options.jobs; ++job)
     threads.emplace_back([&] {
       for (size_t i; (i = next++) < functions.size();)
-        errors[i] = compile(functions[i], options);
+        try {
+          errors[i] = compile(functions[i], options);
+        } catch (const std::exception &error) {
+          crashes[i] = error.what();
+        }
     });
   for (std::thread &thread : threads)
     thread.join();
+  for (size_t i = 0; i < functions.size(); ++i)
+    if (!crashes[i].empty())
+      throw std::runtime_error(functions[i].name + ": " + crashes[i]);
   Json list = Json::array();
   size_t refused = 0;
   for (size_t i = 0; i < functions.size(); ++i) {
@@ -129,7 +140,8 @@ private:
       LoadedArtifact artifact(options.directory + "/" + function.name + ".so", /*threads=*/0);
       if (function.stage == Stage::bench) {
         what = function.name;
-        report["benches"].push_back(runBench(function, artifact, device, options.isSmall));
+        auto *run = function.decodeCase ? runCacheBench : runBench;
+        report["benches"].push_back(run(function, artifact, device, options.isSmall));
         return;
       }
       int64_t first = options.call < 0 ? 0 : options.call;
@@ -230,6 +242,8 @@ int main(int argc, char **argv) {
   buildCommand->add_option("DIR", options.directory)->required()->check(CLI::ExistingDirectory);
   buildCommand->add_option("--gpu", options.gpu, "device to compile for: sm_90a, sm_80; none: the CPU");
   buildCommand->add_flag("--emulate", options.isEmulated, "with --gpu: kernels run on the CPU, by the emulator");
+  buildCommand->add_flag("--with-emulated-kernels", options.hasEmulatedKernels,
+                         "with --gpu: kernels for the emulator, too, which a driver that only pretends runs");
   buildCommand->add_option("--target-cpu", options.targetCpu, "CPU of the host code")->capture_default_str();
   buildCommand->add_option("--jobs", options.jobs, "compilations at a time")->check(CLI::Range(1, 256));
   CLI::App *runCommand = app.add_subcommand("run", "run a stage");

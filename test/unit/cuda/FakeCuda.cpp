@@ -137,6 +137,7 @@ std::string describeLeaks() {
   add(s.modules.size(), "modules");
   add(s.streams.size(), "streams");
   add(s.events.size(), "events");
+  add(s.graphs.size(), "graphs");
   add(retained, "contexts");
   return text;
 }

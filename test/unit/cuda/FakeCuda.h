@@ -63,7 +63,7 @@ std::string describeLeaks();
 /// What the host did wrong beyond what calls report: context stacks that do not balance.
 int getContextDepth();
 
-/// Streams and graphs, for tests: the runtime needs neither. Captured work is run by launchGraph, in order.
+/// Capture, for tests that look at what is captured. Captured work is run by launchGraph, in order.
 void beginCapture(gqa::cuda::StreamHandle stream);
 /// The number of kernels, copies and fills that were captured; -1 if the capture was invalidated.
 int endCapture(gqa::cuda::StreamHandle stream);

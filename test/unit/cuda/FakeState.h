@@ -50,6 +50,7 @@ struct State {
   std::set<gqa::cuda::StreamHandle> capturing;
   bool isCaptureBroken = false;
   std::vector<Work> graph;
+  std::map<uintptr_t, std::vector<Work>> graphs; // graphs and what they became, by handle
   double clock = 0;
   uintptr_t nextHandle = 0x1000;
   std::string tracePath;

@@ -30,6 +30,55 @@ Result cuStreamSynchronize(StreamHandle stream) {
   return state().sticky;
 }
 
+Result cuStreamBeginCapture_v2(StreamHandle stream, int) {
+  FAKE_ENTER(enter("cuStreamBeginCapture"));
+  if (!isStream(stream) || reinterpret_cast<uintptr_t>(stream) <= 1)
+    return captureUnsupported;
+  beginCapture(stream);
+  return kSuccess;
+}
+
+Result cuStreamEndCapture(StreamHandle stream, GraphHandle *graph) {
+  FAKE_ENTER(enter("cuStreamEndCapture", true, /*isCleanup=*/true));
+  *graph = nullptr;
+  if (endCapture(stream) < 0)
+    return captureInvalidated;
+  *graph = makeHandle<GraphHandle>();
+  state().graphs[reinterpret_cast<uintptr_t>(*graph)] = std::move(state().graph);
+  return kSuccess;
+}
+
+Result cuGraphInstantiateWithFlags(GraphExecHandle *executable, GraphHandle graph, unsigned long long) {
+  FAKE_ENTER(enterUncaptured("cuGraphInstantiateWithFlags"));
+  auto it = state().graphs.find(reinterpret_cast<uintptr_t>(graph));
+  if (it == state().graphs.end())
+    return invalidHandle;
+  *executable = makeHandle<GraphExecHandle>();
+  state().graphs[reinterpret_cast<uintptr_t>(*executable)] = it->second;
+  return kSuccess;
+}
+
+Result cuGraphLaunch(GraphExecHandle executable, StreamHandle stream) {
+  FAKE_ENTER(enter("cuGraphLaunch"));
+  auto it = state().graphs.find(reinterpret_cast<uintptr_t>(executable));
+  if (it == state().graphs.end())
+    return invalidHandle;
+  for (const Work &work : it->second)
+    if (Result result = enqueue(stream, work.run); result != kSuccess)
+      return result;
+  return kSuccess;
+}
+
+Result cuGraphExecDestroy(GraphExecHandle executable) {
+  FAKE_ENTER(enter("cuGraphExecDestroy", true, /*isCleanup=*/true));
+  return state().graphs.erase(reinterpret_cast<uintptr_t>(executable)) ? kSuccess : Result(invalidHandle);
+}
+
+Result cuGraphDestroy(GraphHandle graph) {
+  FAKE_ENTER(enter("cuGraphDestroy", true, /*isCleanup=*/true));
+  return state().graphs.erase(reinterpret_cast<uintptr_t>(graph)) ? kSuccess : Result(invalidHandle);
+}
+
 Result cuEventCreate(EventHandle *event, unsigned) {
   FAKE_ENTER(enter("cuEventCreate"));
   *event = makeHandle<EventHandle>();

@@ -86,6 +86,35 @@ TEST(Resources, CopiesOutsideOfAnAllocationFail) {
   EXPECT_THROW(stream.upload(memory.getPointer(), bytes, 101), gqa::Failure);
 }
 
+TEST(Resources, GraphsAreLaunchedAgainAndAgain) {
+  fakecuda::reset();
+  {
+    std::shared_ptr<const Device> device = Device::open(0);
+    Stream stream(device);
+    Memory memory(device, 4);
+    stream.fill(memory.getPointer(), 1, 4);
+    Graph graph(stream, [&] { stream.fill(memory.getPointer(), 7, 2); });
+    uint8_t bytes[4];
+    auto read = [&] {
+      stream.download(bytes, memory.getPointer(), 4);
+      stream.synchronize();
+    };
+    read();
+    EXPECT_EQ(bytes[0], 1); // captured, not done
+    for (int time = 0; time < 2; ++time) {
+      stream.fill(memory.getPointer(), 1, 4);
+      graph.launch(stream);
+      read();
+      EXPECT_EQ(bytes[1], 7);
+      EXPECT_EQ(bytes[2], 1);
+    }
+    EXPECT_THROW(Graph(stream, [] { throw std::runtime_error("no"); }), std::runtime_error);
+    EXPECT_THROW(Graph(stream, [&] { Memory other(device, 8); }), gqa::Failure); // may not be captured
+    read();
+  }
+  EXPECT_EQ(fakecuda::describeLeaks(), "");
+}
+
 // The test of tests: what the fake is trusted with.
 TEST(FakeCuda, DeviceMemoryIsOutOfReachOfTheHost) {
   fakecuda::reset();

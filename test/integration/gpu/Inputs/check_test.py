@@ -174,6 +174,36 @@ class CheckTest(unittest.TestCase):
         self.assertFalse(os.path.exists(place))
         self.assertEqual(output.getvalue(), "sm_90a: left out, the compiler says: unknown GPU\n")
 
+    def test_artifacts_are_packed_and_unpacked(self):
+        place = os.path.join(self.directory.name, "sm_90a")
+        self.write("sm_90a/a.so", "code " * 1000)
+        check.pack(place)
+        self.assertFalse(os.path.exists(os.path.join(place, "a.so")))
+        self.assertLess(check.measure_mib(place), 0.001)
+        self.pretend()
+        for _ in range(2):  # the second time, it is there already
+            self.assertEqual(self.run_check()[0], 0)
+            with open(os.path.join(place, "a.so")) as file:
+                self.assertEqual(file.read(), "code " * 1000)
+        self.write("sm_90a/artifacts.zip", "no archive")
+        code, report, _ = self.run_check()
+        self.assertEqual(code, 1)
+        self.assertIn("artifacts.zip cannot be unpacked", report["failure"]["message"])
+
+    def test_benches_have_limits_beside_them(self):
+        cached = {"name": "decode_cache_i8", "cache": "i8", "median_ms": 0.25, "tflops": 1.0, "gb_per_second": 1500.0}
+        self.pretend(bench={**BENCH, "benches": [*BENCH["benches"], cached]})
+        self.write("tools/python3", """#!/bin/sh
+grep -q decode_cache && exit 1
+echo '{"torch": "2", "limits": {"copy_gb_per_second": 3100}, "problems": [{"name": "decode", "median_ms": {"flash": 0.6}}]}'
+""", 0o755)
+        code, report, output = self.run_check()
+        self.assertEqual(code, 0)
+        self.assertRegex(output, r"decode +0\.5000 +1\.0 +3000 +100 %   flash 0\.600")
+        self.assertRegex(output, r"decode_cache_i8 +0\.2500 +1\.0 +1500 +50 %")
+        self.assertIn("limits: {'copy_gb_per_second': 3000.0", output)
+        self.assertEqual(report["peers"]["torch"], "2")
+
     def test_targets_follow_the_device(self):
         os.mkdir(os.path.join(self.directory.name, "sm_80"))
         self.write("sm_80/functions.json", "[]")
