@@ -1,6 +1,5 @@
 #include "runtime/layer/GroupedQueryAttention.h"
 
-
 #include "runtime/cache/NarrowFloat.h"
 #include "runtime/cache/RotaryArgument.h"
 #include "runtime/layer/RmsNorm.h"
@@ -82,7 +81,8 @@ void GroupedQueryAttention::forward(const Batch &batch, float *y, const PastKeyV
   if (past) {
     queryData = narrow(queries, narrowQueries);
     for (const CacheStep &step : steps) {
-      append(step);
+      int64_t offset = step.firstToken * config.getKeyRow();
+      attention.append(step.queries, keys.data() + offset, values.data() + offset);
       attendToCache(step, masks);
     }
     widenOutputs();
@@ -183,21 +183,6 @@ void GroupedQueryAttention::rotate(std::vector<float> &rows, int64_t tokens, int
     for (int64_t head = 0; head < heads; ++head)
       rotary.apply(&turns[static_cast<size_t>(token * config.rotary.dim)],
                    &rows[static_cast<size_t>((token * heads + head) * config.getHeadDim())]);
-}
-
-void GroupedQueryAttention::append(const CacheStep &step) {
-  const CacheQueries &asked = step.queries;
-  int64_t shape[3] = {sum(asked.counts), config.numKvHeads, config.getHeadDim()};
-  DLTensor tensors[2] = {};
-  for (int i = 0; i < 2; ++i) {
-    tensors[i].data = (i == 0 ? keys.data() : values.data()) + step.firstToken * config.getKeyRow();
-    tensors[i].device = {kDLCPU, 0};
-    tensors[i].ndim = 3;
-    tensors[i].dtype = {kDLFloat, 32, 1};
-    tensors[i].shape = shape;
-  }
-  checkStatus(context, gqa_cache_append(context, asked.cache, asked.layer, asked.sequences.data(), asked.counts.data(),
-                                        static_cast<int32_t>(asked.counts.size()), &tensors[0], &tensors[1]));
 }
 
 /// Rows in attention's type: `rows` itself if that is f32, else a copy in `storage`.

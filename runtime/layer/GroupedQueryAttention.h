@@ -76,7 +76,6 @@ private:
   std::vector<float> computeTurns(const Batch &batch, const std::vector<int64_t> &lengths) const;
   void rotate(std::vector<float> &rows, int64_t tokens, int64_t heads, const std::vector<float> &turns) const;
 
-  void append(const CacheStep &step);
   void attend(const Batch &batch, const std::vector<const uint8_t *> &masks);
   void attendToCache(const CacheStep &step, const std::vector<const uint8_t *> &masks);
   void *narrow(std::vector<float> &rows, std::vector<uint16_t> &storage) const;

@@ -1,7 +1,11 @@
 #include "runtime/layer/LayerAttention.h"
 
+#include "runtime/Failure.h"
+#include "runtime/layer/DeviceStage.h"
+
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 
 namespace gqa::layer {
@@ -57,11 +61,22 @@ static void checkEntry(const Json &description, const std::string &name, const s
                               arguments.dump() + " and returns " + results.dump());
 }
 
+/// Failures of the driver as what the layer throws.
+template <typename Body> static auto translate(Body body) -> decltype(body()) {
+  try {
+    return body();
+  } catch (const Failure &failure) {
+    throw std::runtime_error(std::string(gqa_status_name(failure.status)) + ": " + failure.message);
+  }
+}
+
 LayerAttention::LayerAttention(const AttentionEntries &entries, const LayerConfig &config)
-    : entries(entries), numHeads(config.numHeads), headDim(config.getHeadDim()) {
+    : entries(entries), numHeads(config.numHeads), numKvHeads(config.numKvHeads), headDim(config.getHeadDim()) {
   if (!entries.context || !entries.artifact)
     throw std::invalid_argument("the layer needs a context and an artifact for its attention");
-  checkStatus(entries.context, gqa_artifact_can_run(entries.context, entries.artifact));
+  checkStatus(entries.context, gqa_artifact_can_run_on(entries.context, entries.artifact, entries.device));
+  if (entries.device.device_type == kDLCUDA)
+    stage = translate([&] { return std::make_shared<DeviceStage>(entries.device.device_id); });
   // The runtime has parsed the text before: it is well-formed.
   Json description = Json::parse(gqa_artifact_description(entries.artifact));
   const Json &arguments = findEntry(description, entries.any).at("arguments");
@@ -79,15 +94,26 @@ LayerAttention::LayerAttention(const AttentionEntries &entries, const LayerConfi
       findEntry(description, entry);
 }
 
-static DLTensor makeTensor(const HeadsView &view, DLDataType type) {
+DLTensor LayerAttention::makeTensor(const HeadsView &view, DLDataType elements) const {
   DLTensor tensor = {};
   tensor.data = view.data;
-  tensor.device = {kDLCPU, 0};
+  tensor.device = entries.device;
   tensor.ndim = static_cast<int32_t>(view.shape.size());
-  tensor.dtype = type;
+  tensor.dtype = elements;
   tensor.shape = const_cast<int64_t *>(view.shape.data());
   tensor.strides = const_cast<int64_t *>(view.strides.data());
   return tensor;
+}
+
+/// Memory of the host where the entries run.
+void *LayerAttention::stageInput(int slot, const void *data, int64_t bytes) const {
+  return stage ? translate([&] { return stage->upload(static_cast<DeviceStage::Slot>(slot), data, bytes); })
+               : const_cast<void *>(data);
+}
+
+/// Bytes of sequences that lie one after another.
+static int64_t countBytes(const HeadsView &view, DLDataType type) {
+  return view.shape[0] * view.strides[0] * type.bits / 8;
 }
 
 void LayerAttention::run(const HeadsView &query, const HeadsView &key, const HeadsView &value, const uint8_t *mask,
@@ -97,13 +123,32 @@ void LayerAttention::run(const HeadsView &query, const HeadsView &key, const Hea
   int64_t queries = query.shape[3], keys = key.shape[2];
   HeadsView maskView = {const_cast<uint8_t *>(mask), {query.shape[0], queries, keys}, {queries * keys, keys, 1}};
   DLTensor m = makeTensor(maskView, {kDLUInt, 8, 1});
+  q.data = stageInput(DeviceStage::Query, q.data, countBytes(query, type));
+  k.data = stageInput(DeviceStage::Key, k.data, countBytes(key, type));
+  v.data = stageInput(DeviceStage::Value, v.data, countBytes(value, type));
   std::vector<const DLTensor *> inputs = {&q, &k, &v};
-  if (mask)
+  if (mask) {
+    m.data = stageInput(DeviceStage::Mask, mask, countBytes(maskView, m.dtype));
     inputs.push_back(&m);
+  }
   const std::string &entry = mask ? entries.masked : entries.any;
+  auto numInputs = static_cast<int32_t>(inputs.size());
+  std::optional<DeviceStage::Use> use;
+  if (stage) {
+    use.emplace(*stage, entries.context);
+    int64_t bytes = 0;
+    checkStatus(entries.context,
+                gqa_workspace_size(entries.context, entries.artifact, entry.c_str(), inputs.data(), numInputs, &bytes));
+    translate([&] {
+      stage->setWorkspace(entries.context, bytes);
+      o.data = stage->reserve(DeviceStage::Output, countBytes(output, type));
+    });
+  }
   DLTensor *outputs[] = {&o};
-  checkStatus(entries.context, gqa_call(entries.context, entries.artifact, entry.c_str(), inputs.data(),
-                                        static_cast<int32_t>(inputs.size()), outputs, 1));
+  checkStatus(entries.context,
+              gqa_call(entries.context, entries.artifact, entry.c_str(), inputs.data(), numInputs, outputs, 1));
+  if (stage)
+    translate([&] { stage->download(output.data, DeviceStage::Output, countBytes(output, type)); });
 }
 
 gqa_status LayerAttention::attend(const CacheQueries &queries, void *query, const uint8_t *mask, int64_t maskKeys,
@@ -119,19 +164,56 @@ gqa_status LayerAttention::attend(const CacheQueries &queries, void *query, cons
   arguments.output = &o;
   arguments.mask = maskKeys > 0 ? &m : nullptr;
   const std::string &entry = maskKeys > 0 ? entries.cachedMasked : entries.cached;
+  auto size = static_cast<int32_t>(queries.counts.size());
+  if (stage) {
+    int64_t bytes = 0;
+    gqa_status status =
+        gqa_cache_attend_workspace_size(entries.context, queries.cache, entries.artifact, entry.c_str(), queries.layer,
+                                        queries.sequences.data(), queries.counts.data(), size, &arguments, &bytes);
+    if (status != GQA_OK)
+      return status;
+    translate([&] { stage->setWorkspace(entries.context, bytes); });
+  }
   return gqa_cache_attend(entries.context, queries.cache, entries.artifact, entry.c_str(), queries.layer,
-                          queries.sequences.data(), queries.counts.data(), static_cast<int32_t>(queries.counts.size()),
-                          &arguments);
+                          queries.sequences.data(), queries.counts.data(), size, &arguments);
 }
 
 void LayerAttention::runCached(const CacheQueries &queries, void *query, const uint8_t *mask, int64_t maskKeys,
                                void *output) const {
-  checkStatus(entries.context, attend(queries, query, mask, maskKeys, output));
+  if (!stage)
+    return checkStatus(entries.context, attend(queries, query, mask, maskKeys, output));
+  int64_t tokens = std::accumulate(queries.counts.begin(), queries.counts.end(), int64_t(0));
+  int64_t bytes = tokens * numHeads * headDim * type.bits / 8;
+  DeviceStage::Use use(*stage, entries.context);
+  void *q = stageInput(DeviceStage::Query, query, bytes);
+  auto *m = static_cast<uint8_t *>(mask ? stageInput(DeviceStage::Mask, mask, tokens * maskKeys) : nullptr);
+  void *o = translate([&] { return stage->reserve(DeviceStage::Output, bytes); });
+  checkStatus(entries.context, attend(queries, q, m, maskKeys, o));
+  translate([&] { stage->download(output, DeviceStage::Output, bytes); });
+}
+
+void LayerAttention::append(const CacheQueries &queries, const float *keys, const float *values) const {
+  int64_t tokens = std::accumulate(queries.counts.begin(), queries.counts.end(), int64_t(0)),
+          row = numKvHeads * headDim;
+  int64_t bytes = tokens * row * static_cast<int64_t>(sizeof(float));
+  HeadsView rows = {nullptr, {tokens, numKvHeads, headDim}, {row, headDim, 1}};
+  DLTensor k = makeTensor(rows, {kDLFloat, 32, 1}), v = k;
+  k.data = stageInput(DeviceStage::Key, keys, bytes);
+  v.data = stageInput(DeviceStage::Value, values, bytes);
+  std::optional<DeviceStage::Use> use;
+  if (stage)
+    use.emplace(*stage, entries.context);
+  checkStatus(entries.context,
+              gqa_cache_append(entries.context, queries.cache, queries.layer, queries.sequences.data(),
+                               queries.counts.data(), static_cast<int32_t>(queries.counts.size()), &k, &v));
 }
 
 void LayerAttention::checkCache(gqa_cache *cache, int32_t layer, bool isMasked) const {
   if ((isMasked ? entries.cachedMasked : entries.cached).empty())
     throw std::invalid_argument("the layer has no entry for a KV cache" + std::string(isMasked ? " and a mask" : ""));
+  std::optional<DeviceStage::Use> use;
+  if (stage)
+    use.emplace(*stage, entries.context);
   // A call for no sequence checks all that does not depend on sequences.
   if (attend({cache, layer, {}, {}}, nullptr, nullptr, isMasked ? 1 : 0, nullptr) != GQA_OK)
     throw std::invalid_argument(gqa_context_message(entries.context));

@@ -4,10 +4,13 @@
 #include "runtime/layer/LayerConfig.h"
 
 #include <array>
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace gqa::layer {
+
+class DeviceStage;
 
 /// Compiled attention of a layer: entries of an artifact on
 ///
@@ -23,6 +26,9 @@ struct AttentionEntries {
   std::string masked;                     ///< "", or an entry with one more input: mask [b, m, n], i1, true: attend
   std::string cached;                     ///< "", or for a cache; with `cached`_decode for single queries, if there
   std::string cachedMasked;               ///< "", or the same with a mask
+  /// Where the entries run, and caches are. On a device the layer has a stream and a workspace of its own, and leaves
+  /// the context without any; projections, norms and rotary embedding of queries stay on the host, and calls wait.
+  DLDevice device = {kDLCPU, 0};
 };
 
 /// Elements of queries, keys, values or outputs: b, hkv, g, m (or n), head_dim. Keys and values have no g.
@@ -57,16 +63,22 @@ public:
   /// [tokens, maskKeys] bytes. Throws std::runtime_error.
   void runCached(const CacheQueries &queries, void *query, const uint8_t *mask, int64_t maskKeys, void *output) const;
 
+  /// Appends rows [tokens, kv_heads, head_dim] of f32, dense, to a cache. Throws std::runtime_error.
+  void append(const CacheQueries &queries, const float *keys, const float *values) const;
+
   /// Throws std::invalid_argument unless the entry suits how the cache stores this layer.
   void checkCache(gqa_cache *cache, int32_t layer, bool isMasked) const;
 
 private:
   gqa_status attend(const CacheQueries &queries, void *query, const uint8_t *mask, int64_t maskKeys,
                     void *output) const;
+  void *stageInput(int slot, const void *data, int64_t bytes) const;
+  DLTensor makeTensor(const HeadsView &view, DLDataType type) const;
 
   AttentionEntries entries;
   DLDataType type;
-  int64_t numHeads, headDim;
+  int64_t numHeads, numKvHeads, headDim;
+  std::shared_ptr<DeviceStage> stage; ///< null: on the host
 };
 
 /// Throws std::runtime_error with the context's message unless `status` is GQA_OK.
