@@ -84,8 +84,8 @@ private:
       DenseTensor o(problem, problem.output, output);
       DeviceCall call(device->getOrdinal(), form.getContext(), form.getArtifact(),
                       ComparePlan::functionName(phase, kvHeads), {&q.tensor, &k.tensor, &v.tensor}, {&o.tensor});
-      // Decoding reads keys and values that other layers have driven out of the cache.
-      size_t coldBytes = phase == Phase::decode ? 4 * static_cast<size_t>(device->getL2Bytes()) : 0;
+      // Other layers have driven keys and values out of the cache.
+      size_t coldBytes = 4 * static_cast<size_t>(device->getL2Bytes());
       std::vector<double> times = call.time(plan.secondsPerLength / 10, maxCalls, coldBytes);
       call.download();
       test.calls = static_cast<int>(times.size());

@@ -52,7 +52,8 @@ public:
   void download();
 
   /// Seconds of each call, between events on the stream: at least 5 calls, and more until they took `minSeconds`, at
-  /// most `maxCalls`. `coldBytes` of other memory are written before each, to empty the L2 cache.
+  /// most `maxCalls`. `coldBytes` of other memory are written before each: that empties the L2 cache, and keeps the device
+  /// busy while the host prepares the call, whose cost is then not in the time.
   std::vector<double> time(double minSeconds, int maxCalls, size_t coldBytes = 0);
 
 private:

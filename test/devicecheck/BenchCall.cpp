@@ -150,7 +150,8 @@ nlohmann::ordered_json runBench(const CheckFunction &function, const LoadedArtif
   std::vector<double> seconds;
   if (device.device_type == kDLCUDA) {
     DeviceCall call(device.device_id, artifact.getContext(), artifact.getArtifact(), "f", inputs, outputs);
-    seconds = call.time(/*minSeconds=*/0.5, /*maxCalls=*/200);
+    size_t coldBytes = 4 * static_cast<size_t>(call.getDevice().getL2Bytes());
+    seconds = call.time(/*minSeconds=*/0.5, /*maxCalls=*/isSmall ? 5 : 200, coldBytes);
     call.download();
   } else {
     seconds = timeOnHost(artifact, "f", inputs, outputs);

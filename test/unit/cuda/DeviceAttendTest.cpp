@@ -28,10 +28,12 @@ constexpr int64_t kHeads = 6, kKvHeads = 2, kGroup = kHeads / kKvHeads, kKeyDim 
 struct Layer {
   const char *name, *artifact;
   int32_t type, storage;
+  bool hasMask = false; ///< and sinks
 };
 const Layer kLayers[] = {{"f16Pages", GQA_ATTEND_F16, GQA_CACHE_F16, GQA_CACHE_PAGED},
                          {"i8Pages", GQA_ATTEND_I8, GQA_CACHE_I8, GQA_CACHE_PAGED},
-                         {"f16Ring", GQA_ATTEND_RING, GQA_CACHE_F16, GQA_CACHE_RING}};
+                         {"f16Ring", GQA_ATTEND_RING, GQA_CACHE_F16, GQA_CACHE_RING},
+                         {"f16Masked", GQA_ATTEND_MASKED, GQA_CACHE_F16, GQA_CACHE_PAGED, /*hasMask=*/true}};
 
 /// A dense tensor on the device that was made from numbers of the host.
 template <typename Element> struct DeviceTensor {
@@ -67,6 +69,7 @@ constexpr DLDataType kF16 = {kDLFloat, 16, 1}, kF32 = {kDLFloat, 32, 1}, kI32 = 
 using Halves = DeviceTensor<_Float16>;
 using Floats = DeviceTensor<float>;
 using Numbers = DeviceTensor<int32_t>;
+using Bytes = DeviceTensor<uint8_t>;
 
 /// A cache with one layer on the device, and attention to it.
 struct Fixture {
@@ -143,6 +146,29 @@ struct Call {
     arguments.queries = &query.view;
     arguments.output = &output.view;
     arguments.lse = &lse.view;
+    if (fixture.layer.hasMask)
+      makeMask();
+  }
+
+  /// Hides a third of the keys, never a query's own. The mask is wider than the longest sequence.
+  void makeMask() {
+    int64_t keys = 3;
+    for (gqa_sequence name : names)
+      keys = std::max(keys, fixture.getLength(name) + 3);
+    mask = std::make_unique<Bytes>(fixture.gpu, std::vector<int64_t>{tokens, keys}, DLDataType{kDLUInt, 8, 1});
+    for (size_t i = 0; i < mask->values.size(); ++i)
+      mask->values[i] = fixture.draw() > -0.33f;
+    int64_t row = 0;
+    for (size_t i = 0; i < names.size(); ++i)
+      for (int64_t m = 0; m < counts[i]; ++m, ++row)
+        mask->values[static_cast<size_t>(row * keys + fixture.getLength(names[i]) - counts[i] + m)] = 1;
+    mask->upload();
+    sinks = std::make_unique<Floats>(fixture.gpu, std::vector<int64_t>{kHeads}, kF32);
+    for (float &sink : sinks->values)
+      sink = 2 * fixture.draw();
+    sinks->upload();
+    arguments.mask = &mask->view;
+    arguments.sinks = &sinks->view;
   }
 
   static int64_t sum(const std::vector<int64_t> &counts) {
@@ -204,6 +230,8 @@ struct Call {
         for (int64_t n = begin; n <= position; ++n) {
           if (isRing && n <= position - kWindow)
             continue;
+          if (mask && !mask->values[static_cast<size_t>((firstRow + m) * mask->shape[1] + n)])
+            continue;
           double score = 0;
           for (int64_t d = 0; d < kKeyDim; ++d)
             score += static_cast<double>(query.values[static_cast<size_t>(row * kKeyDim + d)]) *
@@ -215,6 +243,8 @@ struct Call {
                 weight * values[static_cast<size_t>(((n - begin) * kKvHeads + kvHead) * kValueDim + d)];
         }
         ASSERT_NEAR(lse.values[static_cast<size_t>(row)], std::log(total), 2e-3) << "token " << m << " head " << head;
+        if (sinks)
+          total += std::exp(static_cast<double>(sinks->values[static_cast<size_t>(head)]));
         for (int64_t d = 0; d < kValueDim; ++d)
           ASSERT_NEAR(static_cast<double>(output.values[static_cast<size_t>(row * kValueDim + d)]),
                       expected[static_cast<size_t>(d)] / total, 3e-3)
@@ -228,6 +258,8 @@ struct Call {
   int64_t tokens;
   Halves query, output;
   Floats lse;
+  std::unique_ptr<Bytes> mask;
+  std::unique_ptr<Floats> sinks;
   Memory workspace;
   gqa_attend_arguments arguments = {};
 };
@@ -257,6 +289,8 @@ TEST_P(DeviceAttend, IsAttentionToWhatIsStored) {
       call.run();
       call.expectRight();
     }
+    if (GetParam().hasMask)
+      return; // calls draw masks of their own
     // The bits do not depend on who is beside a sequence.
     Call together(fixture, names, {1, 1, 1, 1}), alone(fixture, {names[2]}, {1});
     std::copy_n(together.query.values.begin() + 2 * kHeads * kKeyDim, kHeads * kKeyDim, alone.query.values.begin());

@@ -97,6 +97,17 @@ class CheckTest(unittest.TestCase):
             self.assertEqual(report["failure"]["message"], reason)
             self.assertIn(f"no device: {reason}", output)
 
+    def test_a_machine_without_the_cpp_library_gets_ours(self):
+        tool = """#!/bin/sh
+case "$LD_LIBRARY_PATH" in *lib/fallback*) ;; *) echo "GLIBCXX_3.4.29 not found" >&2; exit 127 ;; esac
+"""
+        self.write("bin/gqa-device-check", tool, 0o755)
+        machine = check.Machine(self.directory.name, "cuda:0", small=False)
+        self.assertIn("lib/fallback", machine.environment()["LD_LIBRARY_PATH"])
+        self.pretend()
+        machine = check.Machine(self.directory.name, "cuda:0", small=False)
+        self.assertNotIn("lib/fallback", machine.environment()["LD_LIBRARY_PATH"])
+
     def test_a_broken_driver_is_not_no_device(self):
         self.pretend(info="echo 'libstdc++.so.6: version GLIBC_2.99 not found' >&2; exit 127")
         code, report, _ = self.run_check()
