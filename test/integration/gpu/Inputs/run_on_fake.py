@@ -30,6 +30,8 @@ for capability in (80, 90):
         kernels = [call for call in calls if call.startswith("launch ")]
         assert kernels, f"{name} launched nothing"
         assert all("grid 0" not in kernel for kernel in kernels)
-        assert calls.count("cuModuleLoadDataEx") == 1, calls
+        # A cache on a device brings its own two.
+        modules = 3 if name.startswith("decode_cache") else 1
+        assert calls.count("cuModuleLoadDataEx") == modules, calls
         launches += len(kernels)
 print(f"{len(names)} functions, {launches} launches")
