@@ -36,7 +36,8 @@ def GQA_ScheduleAttr : AttrDef<GQA_Dialect, "Schedule"> {
     - `n`: keys in one block.
     - `split`: keys in one partial result when the keys are split over tasks; 0 leaves them together. It never depends
       on the batch or the number of threads, so neither do the bits of the result.
-    - `dot`: the contractions multiply pairs of bf16 and accumulate in f32 (`vdpbf16ps`).
+    - `dot`: the contractions multiply pairs of bf16 and accumulate in f32 (`vdpbf16ps`), or, with `lanes = head_dim`, bytes,
+      and accumulate in i32.
 
     Constraints:
 

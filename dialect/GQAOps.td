@@ -218,7 +218,9 @@ def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
 
     `dot` lets the decomposition multiply pairs of bf16 and accumulate in f32. With `acc[m, dv]` it multiplies floats as
     matrix units do: weights are rounded to the element type of `value`, products accumulate in f32. Weights for a `value`
-    of bf16 under a `query` of f16 are given in two parts, which keep more bits than f16 has, and its scales' range.
+    of bf16 under a `query` of f16 are given in two parts, which keep more bits than f16 has, and its scales' range. Where
+    `key` and `value` are i8, or bytes of two 4-bit elements, products are integers: query and weights become fixed-point
+    numbers of three bytes.
 
     The order of an operand's dimensions says how a tile lies in memory, and the decomposition follows it: `acc[dv, m]`
     gives scores `[n, m]` (query rows in the vector lanes), `acc[m, dv]` gives scores `[m, n]`.
@@ -232,7 +234,8 @@ def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
     - C11: there are three outputs, acc, max and sum, and a result of the same type for each; max and sum list the same
       dimensions in the same order.
     - C12: `dot` needs `query[m, dqk]`, `key[n, dqk]`, `value[n, dv]` and even `n` and `dqk`; with `acc[dv, m]` bf16 in
-      query, key and value, with `acc[m, dv]` floats in all of them.
+      query, key and value, with `acc[m, dv]` floats in all of them, or i8 in `key` and `value`, which may then list
+      `dqk2` and `dv2`, and multiples of 4 in `n` and `dqk`.
 
     ```mlir
     %acc, %max, %sum = gqa.online_attention scale 1.0 causal

@@ -346,16 +346,25 @@ LogicalResult AttentionOp::verify() {
   return verifyResultTypes(*this, "C9");
 }
 
-/// C12. With acc[m, dv], products are for matrix units, and all floats do.
+/// C12. With acc[dv, m], products are of pairs of bf16; with acc[m, dv], they are for matrix units, which multiply all
+/// floats, or bytes, in words of four.
 static LogicalResult verifyDot(OnlineAttentionOp op) {
   if (!op.getDot())
     return success();
   MLIRContext *context = op.getContext();
+  auto getElement = [](Value tensor) { return cast<RankedTensorType>(tensor.getType()).getElementType(); };
   bool isMatrix = op.getAccMap() == getDimsMap(context, {Dim::m, Dim::dv});
+  bool isBytes = isMatrix && getElement(op.getKey()).isInteger(8) && getElement(op.getValue()).isInteger(8);
   std::tuple<StringRef, Value, AffineMap, SmallVector<Dim>> operands[] = {
       {"query", op.getQuery(), op.getQueryMap(), {Dim::m, Dim::dqk}},
-      {"key", op.getKey(), op.getKeyMap(), {Dim::n, Dim::dqk}},
-      {"value", op.getValue(), op.getValueMap(), {Dim::n, Dim::dv}},
+      {"key",
+       op.getKey(),
+       op.getKeyMap(),
+       {Dim::n, isBytes ? getRowDim(op.getKeyMap(), Dim::dqk, Dim::dqk2) : Dim::dqk}},
+      {"value",
+       op.getValue(),
+       op.getValueMap(),
+       {Dim::n, isBytes ? getRowDim(op.getValueMap(), Dim::dv, Dim::dv2) : Dim::dv}},
       {"acc",
        op.getOutputs()[0],
        isMatrix ? getDimsMap(context, {Dim::dv, Dim::m}) : op.getAccMap(),
@@ -364,10 +373,19 @@ static LogicalResult verifyDot(OnlineAttentionOp op) {
     if (map != getDimsMap(context, dims))
       return op.emitOpError() << "'dot' needs '" << name << "' to list " << printDims(getDimsMap(context, dims))
                               << ", got " << printDims(map) << " (C12)";
-    Type element = cast<RankedTensorType>(tensor.getType()).getElementType();
-    if (name != "acc" && !element.isBF16() && !(isMatrix && (element.isF16() || element.isF32())))
+    Type element = getElement(tensor);
+    if (name != "acc" && !isBytes && !element.isBF16() && !(isMatrix && (element.isF16() || element.isF32())))
       return op.emitOpError() << "'dot' needs '" << name << "' to have elements of "
                               << (isMatrix ? "f16, bf16 or f32" : "bf16") << ", got " << element << " (C12)";
+  }
+  if (isBytes) {
+    int64_t dqk = getStaticExtent(op.getMaps(), op.getOperands(), Dim::dqk);
+    int64_t n = getStaticExtent(op.getMaps(), op.getOperands(), Dim::n);
+    for (auto [name, extent] : {std::pair("dqk", dqk), {"n", n}})
+      if (ShapedType::isDynamic(extent) || extent % 4 != 0)
+        return op.emitOpError() << "'dot' of bytes needs static multiples of 4, got " << name << " = "
+                                << (ShapedType::isDynamic(extent) ? "?" : std::to_string(extent)) << " (C12)";
+    return success();
   }
   for (int64_t extent : cast<RankedTensorType>(op.getKey().getType()).getShape())
     if (ShapedType::isDynamic(extent) || extent % 2 != 0)

@@ -9,6 +9,7 @@
 // key blocks around the tile loses it to loop-invariant code motion.
 
 #include "dialect/AttentionDims.h"
+#include "dialect/ByteProducts.h"
 #include "dialect/GQADialect.h"
 #include "dialect/OnlineSoftmax.h"
 
@@ -85,6 +86,8 @@ private:
       return buildMatrixProducts();
     MappedTensor query = buildConverted({op.getQuery(), op.getQueryMap()}, getTiledQueryMap(), getScoreFactor(options));
     MappedTensor key{op.getKey(), op.getKeyMap()};
+    if (usesBytes())
+      return buildByteProducts(query, key);
     if (!rowsInLanes) {
       if (auto pages = key.tensor.getDefiningOp<GatherPagesOp>())
         return buildDotProductsInPages(query, pages);
@@ -102,20 +105,8 @@ private:
   MappedTensor buildUnpacked(MappedTensor rows, Dim row, Dim packed) {
     if (!hasDim(rows.map, packed))
       return rows;
-    ArrayRef<int64_t> shape = cast<RankedTensorType>(rows.tensor.getType()).getShape();
-    Value empty = tensor::EmptyOp::create(builder, loc, ArrayRef<int64_t>{shape[0], shape[1], 2}, builder.getF32Type());
-    AffineMap all = builder.getMultiDimIdentityMap(3);
-    SmallVector<utils::IteratorType> loops(3, utils::IteratorType::parallel);
-    auto unpacked = linalg::GenericOp::create(
-        builder, loc, empty.getType(), rows.tensor, empty, ArrayRef{all.getMajorSubMap(2), all}, loops,
-        [](OpBuilder &b, Location l, ValueRange args) {
-          Value half = arith::IndexCastOp::create(b, l, b.getI32Type(), linalg::IndexOp::create(b, l, 2));
-          linalg::YieldOp::create(b, l, buildNibbleToF32(b, l, args[0], half));
-        });
-    auto type = RankedTensorType::get({shape[0], 2 * shape[1]}, builder.getF32Type());
-    Value flat = tensor::CollapseShapeOp::create(builder, loc, type, unpacked.getResult(0),
-                                                 ArrayRef<ReassociationIndices>{{0}, {1, 2}});
-    return {flat, getDimsMap(op.getContext(), {Dim::n, row})};
+    return {gqa::buildUnpacked(builder, loc, rows.tensor, builder.getF32Type()),
+            getDimsMap(op.getContext(), {Dim::n, row})};
   }
 
   /// Scores [rows, n] as dot products along the head dimension, in two steps: partial sums in kDotLanes lanes, and
@@ -202,7 +193,71 @@ private:
   /// Whether products are made of pairs of bf16 (constraint C12).
   bool usesPairs() { return op.getDot() && rowsInLanes; }
   /// Whether contractions take half types as they are and accumulate in f32.
-  bool usesMatrixUnits() { return op.getDot() && !rowsInLanes; }
+  bool usesMatrixUnits() { return op.getDot() && !rowsInLanes && !usesBytes(); }
+  /// Whether products are made of bytes, in integers.
+  bool usesBytes() { return op.getDot() && !rowsInLanes && isBytes(op.getKey()) && isBytes(op.getValue()); }
+  static bool isBytes(Value tensor) { return getElementTypeOrSelf(tensor).isInteger(8); }
+
+  /// Keys or values, [n, d], as bytes of one element each.
+  Value buildBytes(Value rows, AffineMap map, Dim packed) {
+    return hasDim(map, packed) ? gqa::buildUnpacked(builder, loc, rows, builder.getI8Type()) : rows;
+  }
+
+  /// Scores [rows, n] from keys of bytes.
+  MappedTensor buildByteProducts(MappedTensor query, MappedTensor key) {
+    FixedPoint rows = buildFixedPoint(builder, loc, query);
+    Value words = buildWordsOfRows(builder, loc, rows.digits);
+    auto multiply = [&](Value keys) {
+      return buildWordContraction(builder, loc, buildBytes(keys, key.map, Dim::dqk2), words);
+    };
+    int64_t keys = cast<RankedTensorType>(key.tensor.getType()).getDimSize(0);
+    int64_t digits = cast<RankedTensorType>(words.getType()).getDimSize(1);
+    Value sums;
+    if (auto pages = key.tensor.getDefiningOp<GatherPagesOp>()) {
+      Value empty = tensor::EmptyOp::create(builder, loc, ArrayRef{keys, digits}, builder.getI32Type());
+      sums = buildRunLoop(pages, empty, [&](Value offset, Value run, Value current) -> Value {
+        return buildInserted(multiply(run), current, offset);
+      });
+    } else {
+      sums = multiply(key.tensor);
+    }
+    Value scores =
+        buildEmptyF32(builder, loc, scoreMap, {query, {sums, getDimsMap(op.getContext(), {Dim::n, Dim::m})}});
+    sums = buildTransposed(builder, loc, sums);
+    return {buildFromDigits(builder, loc, sums, rows.unit, {scores, scoreMap}, /*isAdded=*/false), scoreMap};
+  }
+
+  /// init[rows, dv] + weights * value, for values of bytes.
+  Value buildByteValues(MappedTensor weights, MappedTensor value, MappedTensor init) {
+    FixedPoint rows = buildFixedPoint(builder, loc, weights);
+    auto reorder = [&](Value values) {
+      return buildWordsOfLanes(builder, loc, buildBytes(values, value.map, Dim::dv2));
+    };
+    Value words;
+    if (auto pages = value.tensor.getDefiningOp<GatherPagesOp>()) {
+      ArrayRef<int64_t> weightShape = cast<RankedTensorType>(weights.tensor.getType()).getShape();
+      int64_t lanes = cast<RankedTensorType>(init.tensor.getType()).getDimSize(1);
+      Value empty =
+          tensor::EmptyOp::create(builder, loc, ArrayRef<int64_t>{weightShape[1] / 4, lanes, 4}, builder.getI8Type());
+      words = buildRunLoop(pages, empty, [&](Value offset, Value run, Value current) -> Value {
+        Value four = arith::ConstantIndexOp::create(builder, loc, 4);
+        return buildInserted(reorder(run), current, arith::DivUIOp::create(builder, loc, offset, four));
+      });
+    } else {
+      words = reorder(value.tensor);
+    }
+    Value sums = buildWordContraction(builder, loc, rows.digits, words);
+    return buildFromDigits(builder, loc, sums, rows.unit, init, /*isAdded=*/true);
+  }
+
+  /// `part` in `whole` from `offset` on along the first dimension.
+  Value buildInserted(Value part, Value whole, Value offset) {
+    int64_t rank = cast<RankedTensorType>(whole.getType()).getRank();
+    SmallVector<OpFoldResult> offsets(rank, builder.getIndexAttr(0)), strides(rank, builder.getIndexAttr(1));
+    offsets.front() = offset;
+    return tensor::InsertSliceOp::create(builder, loc, part, whole, offsets, tensor::getMixedSizes(builder, loc, part),
+                                         strides);
+  }
 
   /// Scores [rows, n] from operands in their own types. The factor comes afterwards, since it would cost the query
   /// bits.
@@ -353,6 +408,8 @@ private:
       return buildPairValues(weights, init);
     // The operand with the lanes comes second: it makes the rows of the outer products.
     MappedTensor value{op.getValue(), op.getValueMap()};
+    if (usesBytes())
+      return buildByteValues(weights, value, init);
     if (auto pages = rowsInLanes ? GatherPagesOp() : value.tensor.getDefiningOp<GatherPagesOp>())
       return buildRunLoop(pages, init.tensor, [&](Value offset, Value run, Value current) -> Value {
         SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(builder, loc, weights.tensor);

@@ -50,7 +50,7 @@ Value buildToF32(OpBuilder &builder, Location loc, Value value) {
   return arith::ExtFOp::create(builder, loc, builder.getF32Type(), value);
 }
 
-Value buildNibbleToF32(OpBuilder &builder, Location loc, Value byte, Value half) {
+Value buildNibble(OpBuilder &builder, Location loc, Value byte, Value half) {
   auto constant = [&](int64_t value) {
     return arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(value)).getResult();
   };
@@ -59,7 +59,7 @@ Value buildNibbleToF32(OpBuilder &builder, Location loc, Value byte, Value half)
   Value toTop =
       arith::SubIOp::create(builder, loc, constant(28), arith::MulIOp::create(builder, loc, half, constant(4)));
   Value top = arith::ShLIOp::create(builder, loc, byte, toTop);
-  return buildToF32(builder, loc, arith::ShRSIOp::create(builder, loc, top, constant(28)));
+  return arith::ShRSIOp::create(builder, loc, top, constant(28));
 }
 
 /// Renumbers the dimensions that `maps` use: those of the last map first and in its order, then the others.

@@ -22,8 +22,8 @@ using BodyBuilder = function_ref<Value(OpBuilder &, Location, ValueRange)>;
 /// `value`, an element of any operand, as f32; integers count as they are.
 Value buildToF32(OpBuilder &builder, Location loc, Value value);
 
-/// One of the two 4-bit integers in `byte` as f32: the even one, in the low half, for a `half` of 0, the odd one for 1.
-Value buildNibbleToF32(OpBuilder &builder, Location loc, Value byte, Value half);
+/// One of the two 4-bit integers in `byte` as i32: the even one, in the low half, for a `half` of 0, the odd one for 1.
+Value buildNibble(OpBuilder &builder, Location loc, Value byte, Value half);
 
 /// A linalg.generic whose loops are the output's dimensions in its order, and then, as reductions, those that only
 /// inputs list. `body` gets one scalar per input and then the output's, and returns the new one.

@@ -1,10 +1,11 @@
-#include "passes/PairProducts.h"
 #include "passes/Passes.h"
+#include "passes/WordProducts.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Matchers.h"
 
 namespace mlir::gqa {
 #define GEN_PASS_DEF_CHOOSEMATRIXTILES
@@ -12,9 +13,20 @@ namespace mlir::gqa {
 
 namespace {
 
+/// Whole tiles of rows and lanes, and words that fill at least a quarter of a register.
 bool hasWholeTiles(linalg::GenericOp op) {
-  return !op.hasDynamicShape() && llvm::all_of(ArrayRef(op.getStaticLoopRanges()).take_front(3),
-                                               [](int64_t extent) { return extent % kMatrixTile == 0; });
+  SmallVector<int64_t> extents = op.getStaticLoopRanges();
+  return !op.hasDynamicShape() && extents[0] % kMatrixTile == 0 && extents[1] % kMatrixTile == 0 &&
+         4 * getMatrixDepth(extents[2]) >= kMatrixTile;
+}
+
+/// Lets a product that starts from zeros say so, instead of reading them.
+void startFromZeros(RewriterBase &b, linalg::GenericOp op) {
+  auto fill = op.getDpsInits()[0].getDefiningOp<linalg::FillOp>();
+  if (!fill || !(matchPattern(fill.getInputs()[0], m_AnyZeroFloat()) || matchPattern(fill.getInputs()[0], m_Zero())))
+    return;
+  op.getDpsInitsMutable()[0].set(fill.getOutputs()[0]);
+  op->setAttr(kFromZeros, b.getUnitAttr());
 }
 
 /// The operand that lists rows, where it comes from bringing pairs together as [pair, row, half].
@@ -23,7 +35,7 @@ linalg::GenericOp getPairsFirst(linalg::GenericOp op) {
   AffineExpr row, lane, pair, half;
   bindDims(op.getContext(), row, lane, pair, half);
   bool isPairFirst = op.getIndexingMapsArray()[0] == AffineMap::get(4, 0, {pair, row, half}, op.getContext());
-  return isPairFirst && pairs && isPairInterleave(pairs) ? pairs : nullptr;
+  return isPairFirst && pairs && isWordInterleave(pairs) ? pairs : nullptr;
 }
 
 /// Whether neighbours along the innermost dimension of `tensor` lie next to each other in memory: no slice on the way
@@ -65,7 +77,7 @@ struct ChooseMatrixTiles : impl::ChooseMatrixTilesBase<ChooseMatrixTiles> {
   void runOnOperation() override {
     IRRewriter b(&getContext());
     getOperation().walk([&](linalg::GenericOp op) {
-      if (!isPairContraction(op) || !hasWholeTiles(op))
+      if (!isWordContraction(op) || !hasWholeTiles(op))
         return;
       if (linalg::GenericOp pairs = getPairsFirst(op)) {
         Value rows = buildTransposition(b, pairs);
@@ -80,7 +92,10 @@ struct ChooseMatrixTiles : impl::ChooseMatrixTilesBase<ChooseMatrixTiles> {
       } else if (!isRowFirst(op) || !isInnermostDense(op.getDpsInputs()[0])) {
         return;
       }
-      b.modifyOpInPlace(op, [&] { op->setAttr(kMatrixTiles, b.getUnitAttr()); });
+      b.modifyOpInPlace(op, [&] {
+        op->setAttr(kMatrixTiles, b.getUnitAttr());
+        startFromZeros(b, op);
+      });
     });
   }
 };

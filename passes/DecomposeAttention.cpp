@@ -48,15 +48,24 @@ private:
     });
   }
 
-  /// What depends on the query alone leaves the loop over key blocks. Constant tensors stay: outside they would need a
-  /// buffer of their own.
+  /// What depends on the query alone leaves the loop over key blocks. Constant tensors that others use stay: outside they
+  /// would need a buffer of their own.
   static void hoistConversions(scf::ForOp loop) {
     moveLoopInvariantCode(
         loop.getLoopRegions(), [&](Value value, Region *) { return loop.isDefinedOutsideOfLoop(value); },
-        [](Operation *op, Region *) {
-          return isMemoryEffectFree(op) && isSpeculatable(op) && !isa<linalg::FillOp>(op);
+        [&](Operation *op, Region *) {
+          return isMemoryEffectFree(op) && isSpeculatable(op) && (!isa<linalg::FillOp>(op) || startsInvariant(loop, op));
         },
         [&](Operation *op, Region *) { loop.moveOutOfLoop(op); });
+  }
+
+  /// Whether `fill` is what an op starts from that reads nothing of the loop else.
+  static bool startsInvariant(scf::ForOp loop, Operation *fill) {
+    if (!fill->hasOneUse())
+      return false;
+    return llvm::all_of(fill->user_begin()->getOperands(), [&](Value operand) {
+      return operand == fill->getResult(0) || loop.isDefinedOutsideOfLoop(operand);
+    });
   }
 };
 

@@ -1,5 +1,5 @@
-#include "passes/PairProducts.h"
 #include "passes/Passes.h"
+#include "passes/WordProducts.h"
 
 #include "mlir/Dialect/AMX/AMXDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -14,16 +14,17 @@ namespace mlir::gqa {
 
 namespace {
 
-/// Emits one pair contraction: out[row, lane] += rows[row, pair, half] * lanes[pair, lane, half].
+/// Emits one word contraction: out[row, lane] += rows[row, word, part] * lanes[word, lane, part].
 struct Emitter {
   Emitter(RewriterBase &b, linalg::GenericOp op)
       : b(b), loc(op.getLoc()), rows(op.getDpsInputs()[0]), lanes(op.getDpsInputs()[1]), out(op.getDpsInits()[0]),
-        extents(op.getStaticLoopRanges()) {}
+        extents(op.getStaticLoopRanges()), depth(getMatrixDepth(extents[2])), isFromZeros(op->hasAttr(kFromZeros)) {}
 
   /// Loops over blocks of up to 2 x 2 tiles of `out`: with two tiles each of `rows` and `lanes` they fill the eight
   /// registers, and each tile that is loaded serves two products.
   void emit() {
-    int64_t rowTiles = extents[0] % (2 * kMatrixTile) == 0 ? 2 : 1, laneTiles = extents[1] % (2 * kMatrixTile) == 0 ? 2 : 1;
+    int64_t rowTiles = extents[0] % (2 * kMatrixTile) == 0 ? 2 : 1,
+            laneTiles = extents[1] % (2 * kMatrixTile) == 0 ? 2 : 1;
     Value zero = index(0);
     auto rowLoop = scf::ForOp::create(b, loc, zero, index(extents[0]), index(rowTiles * kMatrixTile));
     b.setInsertionPointToStart(rowLoop.getBody());
@@ -41,20 +42,25 @@ private:
   }
 
   void emitBlock(ArrayRef<Value> rowTiles, ArrayRef<Value> laneTiles) {
-    auto sumType = amx::TileType::get({kMatrixTile, kMatrixTile}, b.getF32Type());
-    auto pairType = amx::TileType::get({kMatrixTile, 2 * kMatrixTile}, b.getBF16Type());
+    Type element = getElementTypeOrSelf(rows.getType());
+    bool isFloat = element.isBF16();
+    auto sumType = amx::TileType::get({kMatrixTile, kMatrixTile}, getElementTypeOrSelf(out.getType()));
+    auto leftType = amx::TileType::get({kMatrixTile, depth * extents[3]}, element);
+    auto rightType = amx::TileType::get({depth, kMatrixTile * extents[3]}, element);
     SmallVector<Value> sums;
     for (Value row : rowTiles)
       for (Value lane : laneTiles)
-        sums.push_back(load(sumType, out, {row, lane}));
-    for (int64_t pair = 0; pair < extents[2]; pair += kMatrixTile) {
+        sums.push_back(isFromZeros ? amx::TileZeroOp::create(b, loc, sumType).getResult()
+                                   : load(sumType, out, {row, lane}));
+    for (int64_t word = 0; word < extents[2]; word += depth) {
       SmallVector<Value> right = llvm::map_to_vector(
-          laneTiles, [&](Value lane) { return load(pairType, lanes, {index(pair), lane, index(0)}); });
+          laneTiles, [&](Value lane) { return load(rightType, lanes, {index(word), lane, index(0)}); });
       for (auto [i, row] : llvm::enumerate(rowTiles)) {
-        Value left = load(pairType, rows, {row, index(pair), index(0)});
+        Value left = load(leftType, rows, {row, index(word), index(0)});
         for (auto [j, other] : llvm::enumerate(right)) {
           Value &sum = sums[i * laneTiles.size() + j];
-          sum = amx::TileMulFOp::create(b, loc, sumType, left, other, sum);
+          sum = isFloat ? amx::TileMulFOp::create(b, loc, sumType, left, other, sum).getResult()
+                        : amx::TileMulIOp::create(b, loc, sumType, left, other, sum).getResult();
         }
       }
     }
@@ -81,6 +87,8 @@ private:
   Location loc;
   Value rows, lanes, out;
   SmallVector<int64_t> extents;
+  int64_t depth; ///< words that one register takes of a row
+  bool isFromZeros;
 };
 
 /// Whether the innermost dimensions of each operand make rows without gaps, as a tile load reads them.

@@ -63,7 +63,7 @@ def SelectSchedule : Pass<"gqa-select-schedule", "::mlir::func::FuncOp"> {
     Option<"vectorBits", "vector-bits", "int64_t", "512", "width of a vector register in bits">,
     Option<"registers", "registers", "int64_t", "32", "number of vector registers">,
     Option<"hasDot", "has-dot", "bool", "false", "the target multiplies pairs of bf16 and accumulates in f32">,
-    Option<"hasMatrixTiles", "has-matrix-tiles", "bool", "false", "matrix registers multiply pairs of bf16">,
+    Option<"hasMatrixTiles", "has-matrix-tiles", "bool", "false", "matrix registers multiply pairs of bf16, and bytes">,
     Option<"tileG", "tile-g", "int64_t", "0", "query heads per tile; 0: chosen">,
     Option<"tileM", "tile-m", "int64_t", "0", "query positions per tile; 0: chosen">,
     Option<"tileN", "tile-n", "int64_t", "0", "keys per block; 0: chosen">,
@@ -116,12 +116,13 @@ def DecomposeAttention : Pass<"gqa-decompose-attention", "::mlir::func::FuncOp">
 }
 
 def ChooseMatrixTiles : Pass<"gqa-choose-matrix-tiles", "::mlir::func::FuncOp"> {
-  let summary = "contractions of bf16 pairs go to the matrix registers";
+  let summary = "contractions of words go to the matrix registers";
   let description = [{
-    For targets with Intel AMX. A contraction of pairs, as `gqa-decompose-attention` writes it for schedules with `dot`,
-    is marked `gqa.matrix_tiles` if its extents are whole tiles of 16; later passes leave it alone until
-    `gqa-lower-matrix-tiles`. Its left operand has to list rows first: pairs that are brought together for it are
-    transposed on the way.
+    For targets with Intel AMX. A contraction of words, pairs of bf16 or four bytes, as `gqa-decompose-attention` writes
+    it for schedules with `dot`, is marked `gqa.matrix_tiles` if its rows and lanes are whole tiles of 16 and its words
+    divide into parts of 4 to 16; later passes leave it alone until `gqa-lower-matrix-tiles`. Its left operand has to list
+    rows first: pairs that are brought together for it are transposed on the way. What starts from zeros is marked
+    `gqa.from_zeros` and does not read them.
   }];
   let dependentDialects = ["linalg::LinalgDialect", "tensor::TensorDialect"];
 }
@@ -130,7 +131,7 @@ def LowerMatrixTiles : Pass<"gqa-lower-matrix-tiles", "::mlir::func::FuncOp"> {
   let summary = "marked contractions on buffers become AMX tile operations";
   let description = [{
     Each contraction that `gqa-choose-matrix-tiles` marked becomes loops over blocks of 2 x 2 tiles of its result, each
-    loaded, added to by `tdpbf16ps` along all pairs, and stored.
+    loaded or zeroed, added to by `tdpbf16ps` or `tdpbssd` along all words, and stored.
   }];
   let dependentDialects = ["amx::AMXDialect", "arith::ArithDialect", "memref::MemRefDialect", "scf::SCFDialect"];
 }
@@ -213,7 +214,8 @@ def PrefetchTiles : Pass<"gqa-prefetch-tiles", "::mlir::func::FuncOp"> {
 
     In attention, the loop over blocks is the one that holds the exponentials, and everything in it that depends on the
     block is fetched: rows that are read where they lie, rows in pages (the block table is looked up one block early),
-    and copies to tiles.
+    and copies to tiles. Blocks that matrix registers read are fetched in equal parts before each step of the loop's body:
+    the registers read them in no time, in which prefetches would wait for each other.
   }];
   let dependentDialects = ["arith::ArithDialect", "memref::MemRefDialect"];
 }
@@ -253,9 +255,9 @@ def SeparateResults : Pass<"gqa-separate-results", "::mlir::func::FuncOp"> {
     tensor, such as a second sum from the same zeros, it could lie there too. This pass saves the second one in a tensor
     of its own before the first result is written.
 
-    Empty tensors outside of loops are not shared in the first place: each use gets its own. That also keeps
-    bufferisation, which compares all uses of a tensor with each other, from taking quadratic time where all layers of a
-    model use one.
+    Empty tensors outside of loops that results start from are not shared in the first place: each use gets its own. Of
+    others, which all layers of a model may use, four uses of one block share one at most: bufferisation compares all uses
+    of a tensor with each other, which would take quadratic time.
 
     A result that reshapes what an op computed is written in the op's shape, so that the op itself can write to the
     result's buffer.

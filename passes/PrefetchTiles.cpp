@@ -1,14 +1,16 @@
+#include "passes/MatrixPrefetch.h"
+#include "passes/NextIteration.h"
 #include "passes/Passes.h"
+#include "passes/WordProducts.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "mlir/IR/IRMapping.h"
-#include "mlir/Interfaces/SideEffectInterfaces.h"
-#include "mlir/Interfaces/ViewLikeInterface.h"
+#include "llvm/ADT/MapVector.h"
 
 namespace mlir::gqa {
 #define GEN_PASS_DEF_PREFETCHTILES
@@ -16,84 +18,24 @@ namespace mlir::gqa {
 
 namespace {
 
-constexpr int64_t kCacheLineBytes = 64;
-
-/// Into the second-level cache: the first is full of what the block at hand needs.
-constexpr unsigned kLocality = 2;
-
-//===-- The next iteration ----------------------------------------------------------------------------------------===//
-
-/// A load that is safe wherever its index comes from, as of a block table: the index is bounded.
-bool isBoundedLoad(Operation *op) {
-  auto load = dyn_cast<memref::LoadOp>(op);
-  return load && llvm::all_of(load.getIndices(), [](Value index) {
-           Operation *bound = index.getDefiningOp();
-           return isa_and_nonnull<arith::MinUIOp, arith::ConstantOp>(bound);
-         });
-}
-
-/// Values as they will be in the next iteration of a loop, computed beside those of this one.
-class NextIteration {
-public:
-  explicit NextIteration(scf::ForOp loop) : loop(loop) {}
-
-  /// Whether the loop's induction variable decides over `value`, by ops that can be run one iteration early.
-  bool moves(Value value) {
-    if (value == loop.getInductionVar())
-      return true;
-    Operation *op = value.getDefiningOp();
-    return op && loop->isProperAncestor(op) && op->getNumRegions() == 0 && (isPure(op) || isBoundedLoad(op)) &&
-           llvm::any_of(op->getOperands(), [&](Value operand) { return moves(operand); });
-  }
-
-  /// `value`, which may move or not, one iteration on.
-  Value get(Value value) {
-    if (!moves(value))
-      return value;
-    if (Value known = computed.lookup(value))
-      return known;
-    Operation *op = value.getDefiningOp();
-    OpBuilder b(loop.getContext());
-    if (!op) {
-      b.setInsertionPointToStart(loop.getBody());
-      return computed[value] = arith::AddIOp::create(b, loop.getLoc(), value, loop.getStep());
-    }
-    IRMapping mapping;
-    for (Value operand : op->getOperands())
-      mapping.map(operand, get(operand));
-    b.setInsertionPointAfter(op);
-    b.clone(*op, mapping);
-    return computed[value] = mapping.lookup(value);
-  }
-
-private:
-  scf::ForOp loop;
-  DenseMap<Value, Value> computed;
-};
-
 //===-- Loops over blocks -----------------------------------------------------------------------------------------===//
 
 bool computesExponentials(scf::ForOp loop) {
   return loop.walk([](math::Exp2Op) { return WalkResult::interrupt(); }).wasInterrupted();
 }
 
-/// The loop over blocks of keys around `op`: the innermost one that holds a softmax's exponentials and, deeper, `op`.
-scf::ForOp getKeyLoop(Operation *op) {
-  auto inner = op->getParentOfType<scf::ForOp>();
-  for (scf::ForOp loop = inner; loop; loop = loop->getParentOfType<scf::ForOp>())
-    if (computesExponentials(loop))
-      return loop == inner ? scf::ForOp() : loop;
-  return nullptr;
+/// The loop over blocks of keys around `op`: the innermost one that holds a softmax's exponentials.
+scf::ForOp getBlockLoop(Operation *op) {
+  auto loop = op->getParentOfType<scf::ForOp>();
+  while (loop && !computesExponentials(loop))
+    loop = loop->getParentOfType<scf::ForOp>();
+  return loop;
 }
 
-/// The views of `base`, from the outermost buffer inwards.
-SmallVector<Operation *> getViews(Value base) {
-  SmallVector<Operation *> views;
-  while (auto view = base.getDefiningOp<ViewLikeOpInterface>()) {
-    views.insert(views.begin(), view);
-    base = view.getViewSource();
-  }
-  return views;
+/// The same, if `op` is in a deeper loop, and so reads a part of the block.
+scf::ForOp getKeyLoop(Operation *op) {
+  scf::ForOp loop = getBlockLoop(op);
+  return loop == op->getParentOfType<scf::ForOp>() ? scf::ForOp() : loop;
 }
 
 /// Any other loop that cuts a tile out of a buffer from outside, if the tile moves with it.
@@ -193,7 +135,7 @@ private:
         Value constant = arith::ConstantIndexOp::create(b, loc, offset);
         indices[leading + dim] = arith::AddIOp::create(b, loc, indices[leading + dim], constant);
       }
-    memref::PrefetchOp::create(b, loc, base, indices, /*isWrite=*/false, kLocality, /*isDataCache=*/true);
+    memref::PrefetchOp::create(b, loc, base, indices, /*isWrite=*/false, kPrefetchLocality, /*isDataCache=*/true);
   }
 
   DenseMap<Operation *, NextIteration> iterations;
@@ -206,6 +148,7 @@ struct PrefetchTiles : impl::PrefetchTilesBase<PrefetchTiles> {
     SmallVector<memref::CopyOp> copies;
     getOperation().walk([&](vector::TransferReadOp read) { reads.push_back(read); });
     getOperation().walk([&](memref::CopyOp copy) { copies.push_back(copy); });
+    prefetchMatrixBlocks(reads);
     Prefetcher prefetcher;
     for (memref::CopyOp copy : copies)
       prefetcher.addPackedBlock(copy);
@@ -213,6 +156,22 @@ struct PrefetchTiles : impl::PrefetchTilesBase<PrefetchTiles> {
       prefetcher.prefetchRead(read);
     for (memref::CopyOp copy : copies)
       prefetcher.prefetchCopy(copy);
+  }
+
+private:
+  /// Blocks that matrix registers read, and what else is read of them, which leaves `reads`.
+  void prefetchMatrixBlocks(SmallVector<vector::TransferReadOp> &reads) {
+    llvm::MapVector<Operation *, MatrixPrefetcher> blocks;
+    getOperation().walk([&](linalg::GenericOp op) {
+      if (scf::ForOp loop = op->hasAttr(kMatrixTiles) ? getBlockLoop(op) : scf::ForOp())
+        blocks.try_emplace(loop, loop).first->second.add(op.getDpsInputs()[0]);
+    });
+    llvm::erase_if(reads, [&](vector::TransferReadOp read) {
+      auto *block = blocks.find(getBlockLoop(read));
+      return block != blocks.end() && block->second.add(read.getBase());
+    });
+    for (auto &[loop, block] : blocks)
+      block.emit();
   }
 };
 

@@ -1,5 +1,6 @@
 #include "passes/Passes.h"
 #include "passes/TargetOptions.h"
+#include "passes/WordProducts.h"
 
 #include "dialect/AttentionDims.h"
 #include "dialect/GQADialect.h"
@@ -104,7 +105,7 @@ private:
     bool hasWholeVectors = extent(Dim::dqk) % kDotLanes == 0 && extent(Dim::dv) % vector == 0;
     if (isShort && g * m <= kMaxHeadDimRows && hasWholeVectors)
       return ScheduleAttr::get(op.getContext(), Lanes::HeadDim, g, m, llvm::PowerOf2Ceil(g * m), n, split,
-                               /*dot=*/false);
+                               hasMatrixTiles && hasBytes(op) && n % kMatrixTile == 0);
     // Register blocks are one, two or four vectors wide: four cost less than three times one.
     int64_t paddedRows = vector * llvm::PowerOf2Ceil(llvm::divideCeil(g * m, vector));
     return ScheduleAttr::get(op.getContext(), Lanes::Row, g, m, paddedRows, n, split, usesDot);
@@ -118,6 +119,12 @@ private:
     auto isBF16 = [](Value tensor) { return cast<RankedTensorType>(tensor.getType()).getElementType().isBF16(); };
     int64_t dqk = getStaticExtent(op.getMaps(), op.getOperands(), Dim::dqk);
     return isBF16(op.getQuery()) && isBF16(op.getKey()) && isBF16(op.getValue()) && n % 2 == 0 && dqk % 2 == 0;
+  }
+
+  /// Keys and values that matrix registers multiply as they are: i8, or bytes of two 4-bit elements, which become i8.
+  static bool hasBytes(AttentionOp op) {
+    return llvm::all_of(ArrayRef<Value>{op.getKey(), op.getValue()},
+                        [](Value tensor) { return getElementTypeOrSelf(tensor).isInteger(8); });
   }
 
   static int64_t largestPowerOfTwoFactor(int64_t value, int64_t bound) {

@@ -1,7 +1,7 @@
 #include "passes/LinalgRoles.h"
-#include "passes/PairProducts.h"
 #include "passes/Passes.h"
 #include "passes/TargetOptions.h"
+#include "passes/WordProducts.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -90,8 +90,8 @@ SmallVector<int64_t> getContractionTile(linalg::LinalgOp op, Registers registers
   if (!lanes)
     return tile;
   tile[*lanes] = getLanes(extents[*lanes], registers);
-  if (isPairContraction(op))
-    tile.back() = 2;
+  if (isWordContraction(op))
+    tile.back() = extents.back();
   if (outputMap.getNumResults() > 1) {
     unsigned rows = outputMap.getDimPosition(outputMap.getNumResults() - 2);
     tile[rows] = getAccumulatorRows(extents[rows], tile[*lanes], registers);
@@ -114,11 +114,14 @@ SmallVector<int64_t> getDotTile(linalg::LinalgOp op, Registers registers) {
 SmallVector<int64_t> getRowTile(linalg::LinalgOp op, Registers registers) {
   SmallVector<int64_t> extents = op.getStaticLoopRanges();
   SmallVector<int64_t> tile(extents.size(), 1);
-  if (isPairInterleave(op))
-    return {1, extents[1], 2};
+  if (isWordInterleave(op))
+    return {1, extents[2] == 2 ? extents[1] : getLanes(extents[1], registers), extents[2]};
+  if (isWordExchange(op))
+    return {largestDivisorUpTo(extents[0], registers.lanes), largestDivisorUpTo(extents[1], registers.lanes),
+            extents[2]};
   if (isNibbleUnpacking(op))
     return {1, getLanes(extents[1], registers), 2};
-  if (isPairTransposition(op))
+  if (isWordTransposition(op))
     return {largestDivisorUpTo(extents[0], registers.lanes), largestDivisorUpTo(extents[1], registers.lanes), 2};
   bool isTransposed = isTransposition(op);
   auto keep = [&](std::optional<unsigned> loop) {

@@ -1,6 +1,6 @@
 #include "passes/LinalgRoles.h"
-#include "passes/PairProducts.h"
 #include "passes/Passes.h"
+#include "passes/WordProducts.h"
 
 #include "mlir/Analysis/SliceAnalysis.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -183,6 +183,8 @@ std::optional<vector::CombiningKind> getRowReduction(linalg::LinalgOp op) {
     return vector::CombiningKind::ADD;
   if (isa_and_nonnull<arith::MaxNumFOp>(combiner))
     return vector::CombiningKind::MAXNUMF;
+  if (isa_and_nonnull<arith::MaximumFOp>(combiner))
+    return vector::CombiningKind::MAXIMUMF;
   return std::nullopt;
 }
 
@@ -221,7 +223,9 @@ Value vectorizeReductionStep(RewriterBase &rewriter, linalg::LinalgOp op) {
 Value vectorizeRowReduction(RewriterBase &rewriter, linalg::LinalgOp op, vector::CombiningKind kind) {
   constexpr int64_t kHorizontal = 16;
   Location loc = op.getLoc();
-  auto flags = arith::FastMathFlags::nnan | arith::FastMathFlags::nsz | arith::FastMathFlags::reassoc;
+  auto flags = arith::FastMathFlags::nsz | arith::FastMathFlags::reassoc;
+  if (kind != vector::CombiningKind::MAXIMUMF)
+    flags = flags | arith::FastMathFlags::nnan;
   Value row = readWhole(rewriter, loc, op.getDpsInputs()[0]);
   int64_t length = cast<VectorType>(row.getType()).getNumElements();
   row = vector::ShapeCastOp::create(rewriter, loc, VectorType::get({length}, rewriter.getF32Type()), row);
@@ -233,6 +237,8 @@ Value vectorizeRowReduction(RewriterBase &rewriter, linalg::LinalgOp op, vector:
     Value low = half(0), high = half(length / 2);
     if (kind == vector::CombiningKind::ADD)
       row = arith::AddFOp::create(rewriter, loc, low, high);
+    else if (kind == vector::CombiningKind::MAXIMUMF)
+      row = arith::MaximumFOp::create(rewriter, loc, low, high);
     else
       row = arith::MaxNumFOp::create(rewriter, loc, low, high, flags);
   }
@@ -280,20 +286,24 @@ private:
     });
     for (linalg::LinalgOp op : ops) {
       rewriter.setInsertionPoint(op);
-      if (isPairContraction(op)) {
-        rewriter.replaceOp(op, vectorizePairContraction(rewriter, op));
+      if (isWordContraction(op) && isFloatContraction(op)) {
+        rewriter.replaceOp(op, vectorizeWordContraction(rewriter, op));
         continue;
       }
-      if (isPairInterleave(op)) {
-        rewriter.replaceOp(op, vectorizePairInterleave(rewriter, op));
+      if (isWordInterleave(op)) {
+        rewriter.replaceOp(op, vectorizeWordInterleave(rewriter, op));
         continue;
       }
       if (isNibbleUnpacking(op)) {
         rewriter.replaceOp(op, vectorizeNibbleUnpacking(rewriter, op));
         continue;
       }
-      if (isPairTransposition(op)) {
-        rewriter.replaceOp(op, vectorizePairTransposition(rewriter, op));
+      if (isWordExchange(op)) {
+        rewriter.replaceOp(op, vectorizeWordExchange(rewriter, op));
+        continue;
+      }
+      if (isWordTransposition(op)) {
+        rewriter.replaceOp(op, vectorizeWordTransposition(rewriter, op));
         continue;
       }
       if (isLaneProduct(op)) {

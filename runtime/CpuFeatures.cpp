@@ -87,6 +87,7 @@ std::vector<std::string> findMissingCpuFeatures(const std::vector<std::string> &
       {"avx512fp16", __builtin_cpu_supports("avx512fp16")},
       {"amx-tile", __builtin_cpu_supports("amx-tile")},
       {"amx-bf16", __builtin_cpu_supports("amx-bf16")},
+      {"amx-int8", __builtin_cpu_supports("amx-int8")},
       {"f16c", __builtin_cpu_supports("f16c")},
       {"gfni", __builtin_cpu_supports("gfni")},
       {"vpclmulqdq", __builtin_cpu_supports("vpclmulqdq")},

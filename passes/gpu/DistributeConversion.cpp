@@ -46,7 +46,7 @@ private:
   Value widen(Value loaded, int64_t i) {
     Value unit = vector::ExtractOp::create(b, loc, loaded, op.getPacked() ? i / 2 : i);
     if (op.getPacked())
-      return buildNibbleToF32(b, loc, unit, lane.constant(i % 2));
+      return buildToF32(b, loc, buildNibble(b, loc, unit, lane.constant(i % 2)));
     if (op.getFrom() != unit.getType())
       unit = arith::BitcastOp::create(b, loc, op.getFrom(), unit);
     return buildToF32(b, loc, unit);

@@ -602,6 +602,30 @@ func.func @dot_extent(%q: tensor<4x15xbf16>, %k: tensor<8x15xbf16>, %v: tensor<8
 
 // -----
 
+// C12: bytes are multiplied by bytes.
+func.func @dot_mixed(%q: tensor<4x16xf16>, %k: tensor<8x16xi8>, %v: tensor<8x16xf16>, %a: tensor<4x16xf32>,
+                     %x: tensor<4xf32>) -> tensor<4x16xf32> {
+  // expected-error @below {{'dot' needs 'key' to have elements of f16, bf16 or f32, got 'i8' (C12)}}
+  %r:3 = gqa.online_attention scale 1.0 dot
+    query(%q[m, dqk] : tensor<4x16xf16>) key(%k[n, dqk] : tensor<8x16xi8>) value(%v[n, dv] : tensor<8x16xf16>)
+    outs(%a[m, dv] : tensor<4x16xf32>, %x[m] : tensor<4xf32>, %x[m] : tensor<4xf32>)
+  return %r#0 : tensor<4x16xf32>
+}
+
+// -----
+
+// C12: bytes make words of four.
+func.func @dot_words(%q: tensor<4x16xf16>, %k: tensor<6x16xi8>, %a: tensor<4x16xf32>, %x: tensor<4xf32>)
+    -> tensor<4x16xf32> {
+  // expected-error @below {{'dot' of bytes needs static multiples of 4, got n = 6 (C12)}}
+  %r:3 = gqa.online_attention scale 1.0 dot
+    query(%q[m, dqk] : tensor<4x16xf16>) key(%k[n, dqk] : tensor<6x16xi8>) value(%k[n, dv] : tensor<6x16xi8>)
+    outs(%a[m, dv] : tensor<4x16xf32>, %x[m] : tensor<4xf32>, %x[m] : tensor<4xf32>)
+  return %r#0 : tensor<4x16xf32>
+}
+
+// -----
+
 // C13: pages need a table.
 func.func @c13_no_table(%q: tensor<2x2x4x16xf32>, %k: tensor<9x2x8x16xf32>, %v: tensor<9x2x8x16xf32>, %o: tensor<2x2x4x16xf32>) {
   // expected-error @below {{'key' lists page, which needs 'block_table' (C13)}}

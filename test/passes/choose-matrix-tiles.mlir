@@ -72,15 +72,15 @@ func.func @pairs_first(%v: tensor<16x2x32xbf16>, %p: tensor<16x16x2xbf16>, %init
 #lanes = affine_map<(row, lane, pair, half) -> (pair, lane, half)>
 #sums = affine_map<(row, lane, pair, half) -> (row, lane)>
 
-// Near miss: 12 pairs do not fill a tile; the product is made of vectors.
+// Near miss: 17 pairs do not fill a tile; the product is made of vectors.
 // CHECK-LABEL: func @partial_tiles
 // CHECK-NOT: gqa.matrix_tiles
 // VECTOR-LABEL: func @partial_tiles
 // VECTOR: x86vector.avx512.dot
-func.func @partial_tiles(%k: tensor<32x12x2xbf16>, %q: tensor<12x16x2xbf16>, %init: tensor<32x16xf32>) -> tensor<32x16xf32> {
+func.func @partial_tiles(%k: tensor<32x17x2xbf16>, %q: tensor<17x16x2xbf16>, %init: tensor<32x16xf32>) -> tensor<32x16xf32> {
   %s = linalg.generic {indexing_maps = [#rows, #lanes, #sums],
                        iterator_types = ["parallel", "parallel", "reduction", "reduction"]}
-      ins(%k, %q : tensor<32x12x2xbf16>, tensor<12x16x2xbf16>) outs(%init : tensor<32x16xf32>) {
+      ins(%k, %q : tensor<32x17x2xbf16>, tensor<17x16x2xbf16>) outs(%init : tensor<32x16xf32>) {
   ^bb0(%a: bf16, %b: bf16, %c: f32):
     %x = arith.extf %a : bf16 to f32
     %y = arith.extf %b : bf16 to f32
@@ -116,4 +116,44 @@ func.func @not_innermost(%keys: tensor<32x32x5xbf16>, %q: tensor<16x16x2xbf16>, 
     linalg.yield %sum : f32
   } -> tensor<32x16xf32>
   return %s : tensor<32x16xf32>
+}
+
+// -----
+
+#rows = affine_map<(row, lane, word, byte) -> (row, word, byte)>
+#lanes = affine_map<(row, lane, word, byte) -> (word, lane, byte)>
+#sums = affine_map<(row, lane, word, byte) -> (row, lane)>
+
+// Words of four bytes; zeros to start from need not be written. Near miss: 17 words fill no register to a quarter.
+// CHECK-LABEL: func @bytes
+// CHECK-SAME: %[[INIT:[a-z0-9]*]]: tensor<16x16xi32>)
+// CHECK: %[[ZEROS:.*]] = linalg.fill
+// CHECK: linalg.generic {{.*}} outs(%[[INIT]] : tensor<16x16xi32>) attrs = {gqa.from_zeros, gqa.matrix_tiles}
+// CHECK: linalg.generic {{.*}} outs(%[[ZEROS]] : tensor<16x16xi32>) {
+// VECTOR-LABEL: func @bytes
+func.func @bytes(%k: tensor<16x12x4xi8>, %q: tensor<12x16x4xi8>, %k17: tensor<16x17x4xi8>, %q17: tensor<17x16x4xi8>,
+                 %init: tensor<16x16xi32>) -> (tensor<16x16xi32>, tensor<16x16xi32>) {
+  %zero = arith.constant 0 : i32
+  %zeros = linalg.fill ins(%zero : i32) outs(%init : tensor<16x16xi32>) -> tensor<16x16xi32>
+  %a = linalg.generic {indexing_maps = [#rows, #lanes, #sums],
+                       iterator_types = ["parallel", "parallel", "reduction", "reduction"]}
+      ins(%k, %q : tensor<16x12x4xi8>, tensor<12x16x4xi8>) outs(%zeros : tensor<16x16xi32>) {
+  ^bb0(%l: i8, %r: i8, %c: i32):
+    %x = arith.extsi %l : i8 to i32
+    %y = arith.extsi %r : i8 to i32
+    %product = arith.muli %x, %y : i32
+    %sum = arith.addi %c, %product : i32
+    linalg.yield %sum : i32
+  } -> tensor<16x16xi32>
+  %b = linalg.generic {indexing_maps = [#rows, #lanes, #sums],
+                       iterator_types = ["parallel", "parallel", "reduction", "reduction"]}
+      ins(%k17, %q17 : tensor<16x17x4xi8>, tensor<17x16x4xi8>) outs(%zeros : tensor<16x16xi32>) {
+  ^bb0(%l: i8, %r: i8, %c: i32):
+    %x = arith.extsi %l : i8 to i32
+    %y = arith.extsi %r : i8 to i32
+    %product = arith.muli %x, %y : i32
+    %sum = arith.addi %c, %product : i32
+    linalg.yield %sum : i32
+  } -> tensor<16x16xi32>
+  return %a, %b : tensor<16x16xi32>, tensor<16x16xi32>
 }

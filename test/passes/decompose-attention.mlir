@@ -151,3 +151,46 @@ func.func @pages(%q: tensor<4x32xf16>, %k: tensor<?x16x32xf16>, %t: tensor<?xi32
     outs(%acc[m, dv] : tensor<4x32xf32>, %max[m] : tensor<4xf32>, %sum[m] : tensor<4xf32>)
   return %r#0 : tensor<4x32xf32>
 }
+
+// Keys and values of bytes. The query becomes three bytes for each of its numbers before the loop, rows of digits up to a
+// multiple of 16, and words of four; in the loop, so do the weights. Products are of words, into i32, and the digits'
+// sums become scores and weighted values. A value that packs two elements to a byte is unpacked to bytes first.
+// CHECK-LABEL: func @bytes
+// CHECK-SAME: %[[Q:[a-z0-9]*]]: tensor<4x64xf32>, %[[K:[a-z0-9]*]]: tensor<?x64xi8>
+// CHECK: math.absf
+// CHECK: arith.maximumf
+// CHECK: math.roundeven
+// CHECK: arith.fptosi
+// CHECK: arith.trunci %{{.*}} : i32 to i8
+// CHECK: tensor.insert_slice %{{.*}} into %{{.*}}[0, 0] [4, 64] [1, 1] : tensor<4x64xi8> into tensor<16x64xi8>
+// CHECK: tensor.insert_slice %{{.*}} into %{{.*}}[4, 0] [4, 64] [1, 1]
+// CHECK: tensor.insert_slice %{{.*}} into %{{.*}}[8, 0] [4, 64] [1, 1]
+// CHECK: %[[WORDS:.*]] = linalg.generic {{.*}} ins(%{{.*}} : tensor<16x16x4xi8>) outs(%{{.*}} : tensor<16x16x4xi8>)
+// CHECK: scf.for
+// CHECK: %[[KEYS:.*]] = tensor.expand_shape %{{.*}} output_shape [8, 16, 4] : tensor<8x64xi8> into tensor<8x16x4xi8>
+// CHECK: linalg.generic {{.*}} ins(%[[KEYS]], %[[WORDS]] : tensor<8x16x4xi8>, tensor<16x16x4xi8>) outs(%{{.*}} : tensor<8x16xi32>)
+// CHECK: linalg.generic {{.*}} ins(%{{.*}} : tensor<8x16xi32>) outs(%{{.*}} : tensor<16x8xi32>)
+// CHECK: arith.sitofp
+// CHECK: math.exp2
+// CHECK: arith.trunci %{{.*}} : i32 to i8
+// CHECK: linalg.generic {{.*}} ins(%{{.*}} : tensor<8x8xi8>) outs(%{{.*}} : tensor<8x8x2xi8>)
+// CHECK: linalg.generic {{.*}} ins(%{{.*}} : tensor<2x4x16xi8>) outs(%[[EMPTY:.*]] : tensor<2x16x4xi8>)
+// CHECK: linalg.generic {{.*}} ins(%{{.*}} : tensor<16x2x4xi8>, tensor<2x16x4xi8>) outs(%{{.*}} : tensor<16x16xi32>)
+// CHECK: scf.yield
+func.func @bytes(%q: tensor<4x64xf32>, %k: tensor<?x64xi8>, %v: tensor<?x8xi8>, %blocks: index, %acc: tensor<4x16xf32>,
+                 %max: tensor<4xf32>, %sum: tensor<4xf32>) -> tensor<4x16xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c8 = arith.constant 8 : index
+  %r:3 = scf.for %i = %c0 to %blocks step %c1 iter_args(%a = %acc, %m = %max, %s = %sum)
+      -> (tensor<4x16xf32>, tensor<4xf32>, tensor<4xf32>) {
+    %n = arith.muli %i, %c8 : index
+    %kt = tensor.extract_slice %k[%n, 0] [8, 64] [1, 1] : tensor<?x64xi8> to tensor<8x64xi8>
+    %vt = tensor.extract_slice %v[%n, 0] [8, 8] [1, 1] : tensor<?x8xi8> to tensor<8x8xi8>
+    %x, %y, %z = gqa.online_attention scale 1.0 dot
+      query(%q[m, dqk] : tensor<4x64xf32>) key(%kt[n, dqk] : tensor<8x64xi8>) value(%vt[n, dv2] : tensor<8x8xi8>)
+      outs(%a[m, dv] : tensor<4x16xf32>, %m[m] : tensor<4xf32>, %s[m] : tensor<4xf32>)
+    scf.yield %x, %y, %z : tensor<4x16xf32>, tensor<4xf32>, tensor<4xf32>
+  }
+  return %r#0 : tensor<4x16xf32>
+}

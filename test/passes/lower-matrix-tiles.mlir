@@ -35,6 +35,35 @@ func.func @product(%k: memref<32x32x2xbf16, strided<[?, 2, 1]>>, %q: memref<32x1
 
 // -----
 
+#rows = affine_map<(row, lane, word, byte) -> (row, word, byte)>
+#lanes = affine_map<(row, lane, word, byte) -> (word, lane, byte)>
+#sums = affine_map<(row, lane, word, byte) -> (row, lane)>
+
+// Bytes, into i32. 24 words of them are two steps of 12. What starts from zeros is not loaded.
+// CHECK-LABEL: func @bytes
+// CHECK-NOT: amx.tile_load %{{.*}} into !amx.tile<16x16xi32>
+// CHECK: amx.tile_zero : !amx.tile<16x16xi32>
+// CHECK: amx.tile_load %{{.*}} into !amx.tile<12x64xi8>
+// CHECK: amx.tile_load %{{.*}} into !amx.tile<16x48xi8>
+// CHECK-COUNT-2: amx.tile_muli
+// CHECK: amx.tile_store
+func.func @bytes(%k: memref<16x24x4xi8>, %q: memref<24x16x4xi8>, %s: memref<16x16xi32>) {
+  linalg.generic {indexing_maps = [#rows, #lanes, #sums],
+                  iterator_types = ["parallel", "parallel", "reduction", "reduction"]}
+      ins(%k, %q : memref<16x24x4xi8>, memref<24x16x4xi8>) outs(%s : memref<16x16xi32>)
+      attrs = {gqa.matrix_tiles, gqa.from_zeros} {
+  ^bb0(%a: i8, %b: i8, %c: i32):
+    %x = arith.extsi %a : i8 to i32
+    %y = arith.extsi %b : i8 to i32
+    %product = arith.muli %x, %y : i32
+    %sum = arith.addi %c, %product : i32
+    linalg.yield %sum : i32
+  }
+  return
+}
+
+// -----
+
 #rows = affine_map<(row, lane, pair, half) -> (row, pair, half)>
 #lanes = affine_map<(row, lane, pair, half) -> (pair, lane, half)>
 #sums = affine_map<(row, lane, pair, half) -> (row, lane)>

@@ -205,3 +205,57 @@ func.func @unbounded(%k: memref<?x16x32xf16>, %table: memref<?xi32>, %out: memre
   }
   return
 }
+
+// -----
+
+#rows = affine_map<(row, lane, word, byte) -> (row, word, byte)>
+#lanes = affine_map<(row, lane, word, byte) -> (word, lane, byte)>
+#sums = affine_map<(row, lane, word, byte) -> (row, lane)>
+
+// A block for matrix registers: its 16 rows of two lines each are fetched for the next block in equal parts before each
+// step of this one.
+// CHECK-LABEL: func @matrix
+// CHECK-SAME: %[[K:[a-z0-9]*]]: memref<8192x128xi8>
+// CHECK: scf.for %[[BLOCK:.*]] =
+// CHECK: %[[LATER:.*]] = arith.addi %[[BLOCK]], %c1
+// CHECK: %[[START:.*]] = arith.muli %[[LATER]], %c16
+// CHECK: %[[NEXT:.*]] = memref.subview %[[K]][%[[START]], 0]
+// CHECK: memref.prefetch %[[NEXT]][%c0{{.*}}, %c0{{.*}}], read, locality<2>, data
+// CHECK: memref.prefetch %[[NEXT]][%c0{{.*}}, %c64{{.*}}], read, locality<2>, data
+// CHECK-COUNT-14: memref.prefetch %[[NEXT]]
+// CHECK-NOT: memref.prefetch
+// CHECK: linalg.generic
+// CHECK: memref.prefetch %[[NEXT]][%c8{{.*}}, %c0
+// CHECK-COUNT-15: memref.prefetch %[[NEXT]]
+// CHECK-NOT: memref.prefetch
+// CHECK: scf.for
+func.func @matrix(%k: memref<8192x128xi8>, %q: memref<32x16x4xi8>, %s: memref<16x16xi32>, %w: memref<16xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c16 = arith.constant 16 : index
+  %c512 = arith.constant 512 : index
+  scf.for %block = %c0 to %c512 step %c1 {
+    %start = arith.muli %block, %c16 : index
+    %tile = memref.subview %k[%start, 0] [16, 128] [1, 1]
+        : memref<8192x128xi8> to memref<16x128xi8, strided<[128, 1], offset: ?>>
+    %words = memref.expand_shape %tile [[0], [1, 2]] output_shape [16, 32, 4]
+        : memref<16x128xi8, strided<[128, 1], offset: ?>> into memref<16x32x4xi8, strided<[128, 4, 1], offset: ?>>
+    linalg.generic {indexing_maps = [#rows, #lanes, #sums],
+                    iterator_types = ["parallel", "parallel", "reduction", "reduction"]}
+        ins(%words, %q : memref<16x32x4xi8, strided<[128, 4, 1], offset: ?>>, memref<32x16x4xi8>)
+        outs(%s : memref<16x16xi32>) attrs = {gqa.matrix_tiles} {
+    ^bb0(%a: i8, %b: i8, %c: i32):
+      %x = arith.extsi %a : i8 to i32
+      %y = arith.extsi %b : i8 to i32
+      %product = arith.muli %x, %y : i32
+      %sum = arith.addi %c, %product : i32
+      linalg.yield %sum : i32
+    }
+    scf.for %i = %c0 to %c16 step %c1 {
+      %weight = memref.load %w[%i] : memref<16xf32>
+      %exp = math.exp2 %weight : f32
+      memref.store %exp, %w[%i] : memref<16xf32>
+    }
+  }
+  return
+}

@@ -119,3 +119,25 @@ func.func @three_vectors(%q: tensor<40x128xf32>, %k: tensor<?x128xf32>) -> tenso
     value(%k[n, dv] : tensor<?x128xf32>) outs(%q[g, dv] : tensor<40x128xf32>)
   return %a : tensor<40x128xf32>
 }
+
+// -----
+
+// Matrix registers multiply keys and values of bytes as they are, also of two elements each, for a few rows; not where
+// one of them has another type.
+// CHECK-LABEL: func @bytes
+// CHECK-COUNT-2: schedule(#gqa.schedule<lanes = head_dim, g = 4, m = 1, rows = 4, n = 64, split = 512, dot = false>)
+// NARROW-LABEL: func @bytes
+// CHOSEN-LABEL: func @bytes
+// TILES-LABEL: func @bytes
+// TILES: schedule(#gqa.schedule<lanes = head_dim, g = 4, m = 1, rows = 4, n = 64, split = 512, dot = true>)
+// TILES: schedule(#gqa.schedule<lanes = head_dim, g = 4, m = 1, rows = 4, n = 64, split = 512, dot = false>)
+func.func @bytes(%q: tensor<4x128xf16>, %k: tensor<?x128xi8>, %v: tensor<?x64xi8>, %w: tensor<?x128xf16>)
+    -> (tensor<4x128xf16>, tensor<4x128xf16>) {
+  %a = gqa.attention scale 0.25
+    query(%q[g, dqk] : tensor<4x128xf16>) key(%k[n, dqk] : tensor<?x128xi8>) value(%v[n, dv2] : tensor<?x64xi8>)
+    outs(%q[g, dv] : tensor<4x128xf16>)
+  %b = gqa.attention scale 0.25
+    query(%q[g, dqk] : tensor<4x128xf16>) key(%k[n, dqk] : tensor<?x128xi8>) value(%w[n, dv] : tensor<?x128xf16>)
+    outs(%q[g, dv] : tensor<4x128xf16>)
+  return %a, %b : tensor<4x128xf16>, tensor<4x128xf16>
+}

@@ -181,14 +181,18 @@ func.func @search(%x: tensor<37xf32>, %max: tensor<f32>, %at: tensor<i64>) -> (t
   return %r#0, %r#1 : tensor<f32>, tensor<i64>
 }
 
-// Bytes of two 4-bit elements: two shifts each, and the halves side by side.
+// Bytes of two 4-bit elements: the bits of each half, made signed, and the halves side by side.
 // CHECK-LABEL: func @nibbles
 func.func @nibbles(%x: tensor<1x16xi8>, %init: tensor<1x16x2xf32>) -> tensor<1x16x2xf32> {
-  // CHECK: %[[WORDS:.*]] = arith.extsi %{{.*}} : vector<16xi8> to vector<16xi32>
-  // CHECK: %[[TOP:.*]] = arith.shli %[[WORDS]]
-  // CHECK: %[[LOW:.*]] = arith.shrsi %[[TOP]]
-  // CHECK: %[[HIGH:.*]] = arith.shrsi %[[WORDS]]
-  // CHECK: arith.sitofp %[[LOW]]
+  // CHECK-DAG: %[[EIGHT:.*]] = arith.constant dense<8> : vector<16xi8>
+  // CHECK: %[[BYTES:.*]] = vector.transfer_read
+  // CHECK: %[[EVEN:.*]] = arith.andi %[[BYTES]], %{{.*}} : vector<16xi8>
+  // CHECK: %[[FLIPPED:.*]] = arith.xori %[[EVEN]], %[[EIGHT]]
+  // CHECK: %[[LOW:.*]] = arith.subi %[[FLIPPED]], %[[EIGHT]]
+  // CHECK: %[[ODD:.*]] = arith.shrui %[[BYTES]]
+  // CHECK: arith.xori %[[ODD]], %[[EIGHT]]
+  // CHECK: %[[HIGH:.*]] = arith.subi
+  // CHECK: arith.sitofp %[[LOW]] : vector<16xi8> to vector<16xf32>
   // CHECK: arith.sitofp %[[HIGH]]
   // CHECK: vector.interleave %{{.*}} -> vector<32xf32>
   %y = linalg.generic {indexing_maps = [affine_map<(r, b, h) -> (r, b)>, affine_map<(r, b, h) -> (r, b, h)>],
@@ -208,6 +212,61 @@ func.func @nibbles(%x: tensor<1x16xi8>, %init: tensor<1x16x2xf32>) -> tensor<1x1
     linalg.yield %float : f32
   } -> tensor<1x16x2xf32>
   return %y : tensor<1x16x2xf32>
+}
+
+// -----
+
+// Near miss: bytes that are repeated, as those of a mask for two heads.
+// CHECK-LABEL: func @repeated_bytes
+// CHECK-NOT: arith.shrui
+// CHECK: return
+func.func @repeated_bytes(%x: tensor<1x16xi8>, %init: tensor<1x16x2xi8>) -> tensor<1x16x2xi8> {
+  %y = linalg.generic {indexing_maps = [affine_map<(r, b, h) -> (r, b)>, affine_map<(r, b, h) -> (r, b, h)>],
+                       iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%x : tensor<1x16xi8>) outs(%init : tensor<1x16x2xi8>) {
+  ^bb0(%byte: i8, %out: i8):
+    linalg.yield %byte : i8
+  } -> tensor<1x16x2xi8>
+  return %y : tensor<1x16x2xi8>
+}
+
+// -----
+
+// Words of four bytes: brought together within 16 bytes, and stored in their order.
+// CHECK-LABEL: func @byte_words
+func.func @byte_words(%x: tensor<1x4x16xi8>, %init: tensor<1x16x4xi8>) -> tensor<1x16x4xi8> {
+  // CHECK: %[[A:.*]] = vector.shuffle %{{.*}}, %{{.*}} [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23]
+  // CHECK: %[[B:.*]] = vector.shuffle %{{.*}}, %{{.*}} [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23]
+  // CHECK: %[[FIRST:.*]] = vector.shuffle %[[A]], %[[B]] [0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23]
+  // CHECK: %[[ROW:.*]] = vector.broadcast %[[FIRST]]
+  // CHECK: vector.transfer_write %[[ROW]], %{{.*}}[%c0, %c0]
+  // CHECK: vector.shuffle %[[A]], %[[B]] [8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31]
+  // CHECK: vector.shuffle {{.*}} [8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31]
+  // CHECK-COUNT-2: vector.transfer_write
+  %y = linalg.generic {indexing_maps = [affine_map<(w, l, p) -> (w, p, l)>, affine_map<(w, l, p) -> (w, l, p)>],
+                       iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%x : tensor<1x4x16xi8>) outs(%init : tensor<1x16x4xi8>) {
+  ^bb0(%byte: i8, %out: i8):
+    linalg.yield %byte : i8
+  } -> tensor<1x16x4xi8>
+  return %y : tensor<1x16x4xi8>
+}
+
+// -----
+
+// Rows of words, transposed word by word.
+// CHECK-LABEL: func @exchanged_words
+func.func @exchanged_words(%x: tensor<16x16x4xi8>, %init: tensor<16x16x4xi8>) -> tensor<16x16x4xi8> {
+  // CHECK: %[[WORDS:.*]] = vector.bitcast %{{.*}} : vector<16x64xi8> to vector<16x16xi32>
+  // CHECK: %[[TURNED:.*]] = vector.transpose %[[WORDS]], [1, 0]
+  // CHECK: vector.bitcast %[[TURNED]] : vector<16x16xi32> to vector<16x64xi8>
+  %y = linalg.generic {indexing_maps = [affine_map<(w, l, p) -> (l, w, p)>, affine_map<(w, l, p) -> (w, l, p)>],
+                       iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%x : tensor<16x16x4xi8>) outs(%init : tensor<16x16x4xi8>) {
+  ^bb0(%byte: i8, %out: i8):
+    linalg.yield %byte : i8
+  } -> tensor<16x16x4xi8>
+  return %y : tensor<16x16x4xi8>
 }
 
 // -----
