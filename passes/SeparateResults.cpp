@@ -39,12 +39,16 @@ struct SeparateResults : impl::SeparateResultsBase<SeparateResults> {
       if (!op->getParentOfType<LoopLikeOpInterface>())
         empties.push_back(op);
     });
-    llvm::for_each(empties, giveEachUseItsOwn);
     SmallVector<MaterializeInDestinationOp> results;
+    llvm::SmallPtrSet<Value, 4> resultStarts;
     getOperation().walk([&](MaterializeInDestinationOp op) {
-      if (isa<MemRefType>(op.getDest().getType()))
-        results.push_back(op);
+      if (!isa<MemRefType>(op.getDest().getType()))
+        return;
+      results.push_back(op);
+      resultStarts.insert(getStart(op.getSource()));
     });
+    for (tensor::EmptyOp op : empties)
+      divideUses(op, resultStarts.contains(op) ? 1 : kUsesTogether);
     llvm::for_each(results, writeUnshaped);
     if (results.size() < 2)
       return;
@@ -91,13 +95,29 @@ private:
     return memref::SubViewOp::create(b, reshape->getLoc(), reduced, dest, offsets, type.getShape(), strides);
   }
 
-  /// An empty tensor holds nothing that its users would share. Bufferisation compares all uses of a tensor with each
-  /// other, and all layers of a model may use one. In loops, tiles that one empty tensor stands for take turns in one
-  /// buffer, and so in the first-level cache: int4 keys and values, once unpacked, fill it each.
-  static void giveEachUseItsOwn(tensor::EmptyOp op) {
+  /// Uses of an empty tensor that take turns in one buffer, as repeated keys and repeated values do.
+  static constexpr unsigned kUsesTogether = 4;
+
+  /// An empty tensor holds nothing that its users would share but the buffer that it becomes. All layers of a model may
+  /// use one, and bufferisation compares all uses of a tensor with each other, so only a few of one block, one after
+  /// another, keep it together. In loops all do: tiles take turns in one buffer, and so in the first-level cache, which
+  /// int4 keys and values, once unpacked, fill each.
+  static void divideUses(tensor::EmptyOp op, unsigned together) {
     OpBuilder b(op);
-    for (OpOperand &use : llvm::make_early_inc_range(llvm::drop_begin(op->getUses())))
-      use.set(b.clone(*op)->getResult(0));
+    SmallVector<OpOperand *> uses = llvm::map_to_vector(op->getUses(), [](OpOperand &use) { return &use; });
+    unsigned count = 0;
+    Value shared = op.getResult();
+    for (OpOperand *use : llvm::reverse(uses)) {
+      if (use->getOwner()->getBlock() != op->getBlock()) {
+        use->set(b.clone(*op)->getResult(0));
+        continue;
+      }
+      if (count++ == together) {
+        shared = b.clone(*op)->getResult(0);
+        count = 1;
+      }
+      use->set(shared);
+    }
   }
 
   /// Copies the result before the first one is written.

@@ -34,17 +34,31 @@ func.func @shared_empty(%x: tensor<4xf32>, %a: memref<4xf32>, %b: memref<4xf32>)
   return
 }
 
-// The same without results.
+// Without results, four uses in a row take turns in one, the fifth has another, and so has one of another block.
 // CHECK-LABEL: func @shared_empty_within
-// CHECK:         %[[A:.*]] = tensor.empty
-// CHECK:         %[[B:.*]] = tensor.empty
+// CHECK:         linalg.exp {{.*}} outs(%[[A:[a-z0-9]+]]
+// CHECK:         linalg.log {{.*}} outs(%[[A]]
 // CHECK:         linalg.exp {{.*}} outs(%[[A]]
-// CHECK:         linalg.log {{.*}} outs(%[[B]]
-func.func @shared_empty_within(%x: tensor<4xf32>) -> tensor<4xf32> {
+// CHECK:         linalg.log {{.*}} outs(%[[A]]
+// CHECK:         linalg.abs {{.*}} outs(%[[B:[a-z0-9]+]]
+// CHECK:         scf.if
+// CHECK-NOT:     outs(%[[A]]
+// CHECK-NOT:     outs(%[[B]]
+// CHECK:         return
+func.func @shared_empty_within(%x: tensor<4xf32>, %c: i1) -> tensor<4xf32> {
   %empty = tensor.empty() : tensor<4xf32>
-  %exp = linalg.exp ins(%x : tensor<4xf32>) outs(%empty : tensor<4xf32>) -> tensor<4xf32>
-  %log = linalg.log ins(%exp : tensor<4xf32>) outs(%empty : tensor<4xf32>) -> tensor<4xf32>
-  return %log : tensor<4xf32>
+  %p = linalg.exp ins(%x : tensor<4xf32>) outs(%empty : tensor<4xf32>) -> tensor<4xf32>
+  %q = linalg.log ins(%p : tensor<4xf32>) outs(%empty : tensor<4xf32>) -> tensor<4xf32>
+  %r = linalg.exp ins(%q : tensor<4xf32>) outs(%empty : tensor<4xf32>) -> tensor<4xf32>
+  %s = linalg.log ins(%r : tensor<4xf32>) outs(%empty : tensor<4xf32>) -> tensor<4xf32>
+  %t = linalg.abs ins(%s : tensor<4xf32>) outs(%empty : tensor<4xf32>) -> tensor<4xf32>
+  %u = scf.if %c -> tensor<4xf32> {
+    %v = linalg.exp ins(%t : tensor<4xf32>) outs(%empty : tensor<4xf32>) -> tensor<4xf32>
+    scf.yield %v : tensor<4xf32>
+  } else {
+    scf.yield %t : tensor<4xf32>
+  }
+  return %u : tensor<4xf32>
 }
 
 // Heads that are merged in the result are written apart, and a batch of one is left out.
