@@ -177,19 +177,24 @@ void CachedDecode::fill() {
       check(gqa_cache_fork(artifact.getContext(), cache.get(), sequences[0], layout.tokens, &name));
     } else {
       check(gqa_cache_add(artifact.getContext(), cache.get(), &name));
-      append(name);
+      append(name, i);
     }
     sequences.push_back(name);
   }
 }
 
-void CachedDecode::append(gqa_sequence sequence) {
-  constexpr int64_t kChunk = 256;
-  HalfRows keys(kChunk, plan.kvHeads, plan.headDim, place), values(kChunk, plan.kvHeads, plan.headDim, place);
+/// Chunks begin at different rows of the same numbers, so that no two pages of the first few thousand are alike.
+void CachedDecode::append(gqa_sequence sequence, int64_t number) {
+  constexpr int64_t kChunk = 256, kBegins = 61;
+  HalfRows keys(kChunk + kBegins, plan.kvHeads, plan.headDim, place);
+  HalfRows values(kChunk + kBegins, plan.kvHeads, plan.headDim, place);
   for (int64_t token = 0; token < layout.tokens; token += kChunk) {
     int64_t count = std::min(kChunk, layout.tokens - token);
+    int64_t begin = (token / kChunk + 7 * number) % kBegins;
     keys.setTokens(count);
+    keys.setBegin(begin);
     values.setTokens(count);
+    values.setBegin((begin + 23) % kBegins);
     check(gqa_cache_append(artifact.getContext(), cache.get(), 0, &sequence, &count, 1, keys.get(), values.get()));
   }
   if (place)

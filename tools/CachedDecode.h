@@ -38,6 +38,10 @@ public:
   HalfRows(const HalfRows &) = delete;
 
   void setTokens(int64_t tokens) { shape[0] = tokens; }
+  /// Makes the tensor begin at another row.
+  void setBegin(int64_t row) {
+    tensor.byte_offset = static_cast<uint64_t>(row * shape[1] * shape[2]) * sizeof(uint16_t);
+  }
   DLTensor *get() { return &tensor; }
 
   /// Row `row` as floats.
@@ -78,7 +82,7 @@ private:
   void create();
   void scatterPages();
   void fill();
-  void append(gqa_sequence sequence);
+  void append(gqa_sequence sequence, int64_t number);
   int64_t countCopies() const { return layout.sharesPrefix ? 1 : layout.sequences; }
   void prepareDevice();
   double attend(const std::vector<gqa_sequence> &names);
