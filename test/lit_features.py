@@ -55,8 +55,10 @@ CPU_FEATURES = {
     "amx": "amx_tile",
 }
 
-# Feature name -> the Python packages that the commands for a frontend in docs/frontends.md import or run.
+# Feature name -> the Python packages that the commands for a frontend in docs/frontends.md import or run, or that tests of
+# the Python package take arrays from.
 FRONTENDS = {
+    "pytorch": ["numpy", "torch"],
     "torch": ["torch", "torch_mlir"],
     "jax": ["jax"],
     "jax-iree": ["jax", "iree.compiler"],

@@ -32,11 +32,12 @@ std::string printLayerEntries(const layer::LayerConfig &config, const LayerEntri
   std::string text = printAttentionFunction(problem, entries.prefix + "any", {Dim::b, Dim::m, Dim::n});
   if (entries.hasCache)
     text += printCached(config, entries, "cached");
+  if (entries.hasCachedMasks)
+    text += printCached(config, entries, "cached_masked,mask=1");
   if (!entries.hasMasks)
     return text;
   problem.mask = Operand{{Dim::b, Dim::m, Dim::n}, ElementType::i1};
-  text += printAttentionFunction(problem, entries.prefix + "masked", {Dim::b, Dim::m, Dim::n});
-  return entries.hasCache ? text + printCached(config, entries, "cached_masked,mask=1") : text;
+  return text + printAttentionFunction(problem, entries.prefix + "masked", {Dim::b, Dim::m, Dim::n});
 }
 
 layer::AttentionEntries nameLayerEntries(const LayerEntries &entries) {
@@ -46,7 +47,7 @@ layer::AttentionEntries nameLayerEntries(const LayerEntries &entries) {
     names.cached = entries.prefix + "cached";
   if (entries.hasMasks)
     names.masked = entries.prefix + "masked";
-  if (entries.hasMasks && entries.hasCache)
+  if (entries.hasCachedMasks)
     names.cachedMasked = entries.prefix + "cached_masked";
   return names;
 }

@@ -11,8 +11,9 @@ namespace gqa {
 struct LayerEntries {
   ElementType type = ElementType::f32; ///< of queries
   std::string prefix;                  ///< of names
-  bool hasMasks = false;               ///< entries with a mask, too
-  bool hasCache = true;                ///< entries for a cache, too
+  bool hasMasks = false;               ///< an entry with a mask, too
+  bool hasCache = true;                ///< an entry for a cache, too
+  bool hasCachedMasks = false;         ///< and one for a cache and a mask
   /// How keys and values are cached, as makeCacheEntries() takes it.
   std::string cacheType; ///< "": `type`
   std::string storage = "page-size=contiguous";

@@ -10,8 +10,10 @@
     cache = gqa.KVCache([gqa.CacheLayer(num_kv_heads=8, key_dim=128, capacity=4096)], max_sequences=1)
     sequence = cache.add()
     cache.append(0, [sequence], [tokens], keys, values)
-    [(keys, values)] = cache.pages(0, sequence)      # views of the cache's memory, [kv_heads, tokens, dim]
-    output = attention(query, keys, values)
+    layer = gqa.Artifact("layer.so")                 # of gqa-compile --for-cache
+    output = cache.attend(layer, 0, [sequence], [tokens], queries)      # in place, on any storage and type
+
+docs/python.md has more.
 
 Failures raise gqa.Error, which has the status and the message of the C interface. A context, and what was made with it,
 is used by one thread at a time; ctypes lets other Python threads run during calls.

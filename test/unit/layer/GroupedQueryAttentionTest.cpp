@@ -39,6 +39,7 @@ struct Case {
   gqa_rotary_pairs pairs = GQA_ROTARY_HALF_SPLIT;
   Storage storage = {};
   bool isOnDevice = false; ///< attention and caches are on the driver that pretends, with emulated kernels
+  gqa_rotary_scaling scaling = GQA_ROTARY_UNSCALED;
 };
 
 std::ostream &operator<<(std::ostream &stream, const Case &test) {
@@ -94,6 +95,12 @@ protected:
     config.rotary.dim = test.rotaryDim;
     config.rotary.pairs = test.pairs;
     config.rotary.theta = 100; // so that short sequences turn far
+    config.rotary.scaling = test.scaling;
+    config.rotary.factor = 4;
+    config.rotary.original_context = 24;
+    config.rotary.low_frequency_factor = config.rotary.beta_slow = 1;
+    config.rotary.high_frequency_factor = config.rotary.beta_fast = 4;
+    config.rotary.no_ramp_rounding = test.rotaryDim == 10;
     config.threads = 2;
     RandomWeights random;
     random.type = test.weightType;
@@ -101,7 +108,7 @@ protected:
     random.hasNorms = test.hasNorms;
     weights = makeRandomWeights(config, random);
     names.type = test.type;
-    names.hasMasks = !test.storage.window && !test.storage.isQuantised();
+    names.hasMasks = names.hasCachedMasks = !test.storage.window && !test.storage.isQuantised();
     names.cacheType = test.storage.type;
     if (test.storage.pageSize)
       names.storage = "page-size=" + std::to_string(test.storage.pageSize);
@@ -407,12 +414,20 @@ constexpr Storage kRingOfOne = {8, /*window=*/16};
 constexpr Storage kI8 = {4, 0, 0, 0, "i8"};
 constexpr Storage kI4 = {16, 0, 0, 0, "i4"};
 
+/// The same with rotary frequencies that are scaled.
+Case scale(Case test, gqa_rotary_scaling scaling) {
+  test.scaling = scaling;
+  return test;
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Storages, StoredLayer,
     ::testing::Values(
-        Case{32, 4, 4, 8, ElementType::f32, WeightType::F32, false, false, 8, GQA_ROTARY_HALF_SPLIT, kRing},
+        scale(Case{32, 4, 4, 8, ElementType::f32, WeightType::F32, false, false, 8, GQA_ROTARY_HALF_SPLIT, kRing},
+              GQA_ROTARY_LINEAR),
         Case{40, 5, 1, 24, ElementType::f32, WeightType::F32, false, true, 10, GQA_ROTARY_INTERLEAVED, kRingOfOne},
-        Case{96, 6, 3, 16, ElementType::f32, WeightType::F32, true, true, 16, GQA_ROTARY_HALF_SPLIT, kI4},
+        scale(Case{96, 6, 3, 16, ElementType::f32, WeightType::F32, true, true, 16, GQA_ROTARY_HALF_SPLIT, kI4},
+              GQA_ROTARY_YARN),
         Case{40, 5, 1, 24, ElementType::f32, WeightType::F32, false, false, 24, GQA_ROTARY_HALF_SPLIT, kI8},
         Case{32, 4, 4, 8, ElementType::f16, WeightType::F32, false, false, 8, GQA_ROTARY_HALF_SPLIT, kRing, true},
         Case{64, 8, 2, 32, ElementType::f16, WeightType::F32, true, false, 32, GQA_ROTARY_HALF_SPLIT, kI8, true}),
@@ -426,8 +441,10 @@ INSTANTIATE_TEST_SUITE_P(
     Variants, Layer,
     ::testing::Values(
         Case{32, 4, 4, 8}, // MHA
-        Case{96, 6, 3, 16, ElementType::f32, WeightType::F32, /*hasBiases=*/true, /*hasNorms=*/true, 16},
-        Case{40, 5, 1, 24, ElementType::f32, WeightType::BF16, false, true, 10, GQA_ROTARY_INTERLEAVED},
+        scale(Case{96, 6, 3, 16, ElementType::f32, WeightType::F32, /*hasBiases=*/true, /*hasNorms=*/true, 16},
+              GQA_ROTARY_LLAMA3),
+        scale(Case{40, 5, 1, 24, ElementType::f32, WeightType::BF16, false, true, 10, GQA_ROTARY_INTERLEAVED},
+              GQA_ROTARY_YARN),
         Case{64, 8, 2, 32, ElementType::f16, WeightType::F32, true, false, 32},
         Case{72, 3, 1, 20, ElementType::bf16, WeightType::BF16, false, false, 20},
         Case{32, 4, 4, 8, ElementType::f32, WeightType::F32, false, false, 8, GQA_ROTARY_HALF_SPLIT, kPages},

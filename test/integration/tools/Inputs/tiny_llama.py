@@ -1,7 +1,9 @@
 """A tiny Llama-style checkpoint in two shards, and its perplexity by plain loops in double precision.
 
-    tiny_llama.py write DIRECTORY KIND                 KIND: llama (llama3 scaling, tied), qwen (biases, norms, a head)
-    tiny_llama.py check DIRECTORY KIND REPORT.json     compares gqa-run's report
+    tiny_llama.py write DIRECTORY KIND [TYPE]               KIND: llama (llama3 scaling, tied), qwen (biases, norms, a head)
+    tiny_llama.py check DIRECTORY KIND TYPE REPORT.json     compares gqa-run's report
+
+TYPE is that of all tensors: F32, BF16 or F16.
 """
 
 import json
@@ -16,14 +18,33 @@ EPSILON, THETA = 1e-5, 50.0
 SCALING = {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
            "original_max_position_embeddings": 32}
 
-action, directory, kind = sys.argv[1:4]
+action, directory, kind, dtype = sys.argv[1:5]
 directory = Path(directory)
 is_qwen = kind == "qwen"
 
 
-def single(value):
-    """The nearest number of single precision."""
-    return struct.unpack("<f", struct.pack("<f", value))[0]
+def to_bf16(value):
+    """The bits of the nearest bf16 number, ties to even."""
+    bits = struct.unpack("<I", struct.pack("<f", value))[0]
+    return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+
+
+def from_bf16(bits):
+    return struct.unpack("<f", struct.pack("<I", bits << 16))[0]
+
+
+def pack(elements):
+    """Elements as they are stored."""
+    if dtype == "BF16":
+        return struct.pack(f"<{len(elements)}H", *map(to_bf16, elements))
+    return struct.pack(f"<{len(elements)}{'e' if dtype == 'F16' else 'f'}", *elements)
+
+
+def stored(value):
+    """The nearest number that the type of the tensors has."""
+    if dtype == "BF16":
+        return from_bf16(to_bf16(value))
+    return struct.unpack("<e" if dtype == "F16" else "<f", pack([value]))[0]
 
 
 def make_tensors():
@@ -33,7 +54,7 @@ def make_tensors():
 
     def add(name, *shape, amplitude=None, mean=0.0):
         amplitude = amplitude or 1.5 * (3 / shape[-1]) ** 0.5
-        elements = [single(mean + generator.uniform(-amplitude, amplitude)) for _ in range(math.prod(shape))]
+        elements = [stored(mean + generator.uniform(-amplitude, amplitude)) for _ in range(math.prod(shape))]
         tensors[name] = (list(shape), elements)
 
     add("model.embed_tokens.weight", VOCABULARY, MODEL, amplitude=1.0)
@@ -66,8 +87,8 @@ def write(tensors, tokens):
         header, data = {}, b""
         for name, (shape, elements) in parts.items():
             begin = len(data)
-            data += struct.pack(f"<{len(elements)}f", *elements)
-            header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [begin, len(data)]}
+            data += pack(elements)
+            header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, len(data)]}
         text = json.dumps(header).encode()
         (directory / file).write_bytes(struct.pack("<Q", len(text)) + text + data)
     index = {name: file for file, parts in shards.items() for name in parts}
@@ -98,14 +119,19 @@ def get_frequency(pair):
     return (1 - smooth) * frequency / factor + smooth * frequency
 
 
-def compute_loss(tensors, tokens, kv_heads):
-    """The sum of -log p of all tokens but the first; K/V heads are means of neighbours."""
+def compute_loss(tensors, tokens, kv_heads, rounds):
+    """The sum of -log p of all tokens but the first; K/V heads are means of neighbours. If `rounds`, what a projection
+    reads is rounded to bf16, as are its weights where heads were merged."""
 
     def matrix(name):
         (_, width), elements = tensors[name]
         return [elements[i:i + width] for i in range(0, len(elements), width)]
 
+    def round_all(elements):
+        return [from_bf16(to_bf16(element)) for element in elements] if rounds else elements
+
     def multiply(rows, x):
+        x = round_all(x)
         return [sum(w * e for w, e in zip(row, x)) for row in rows]
 
     def norm(x, scale):
@@ -126,6 +152,9 @@ def compute_loss(tensors, tokens, kv_heads):
         return [[sum(rows[(head * shared + k) * DIM + d][c] for k in range(shared)) / shared
                  for c in range(len(rows[0]))] for head in range(kv_heads) for d in range(DIM)]
 
+    def pool_matrix(rows):
+        return [round_all(row) for row in pool(rows)]
+
     states = [matrix("model.embed_tokens.weight")[token] for token in tokens]
     for i in range(LAYERS):
         prefix = f"model.layers.{i}."
@@ -137,7 +166,7 @@ def compute_loss(tensors, tokens, kv_heads):
             bias = tensors.get(f"{attention}{name}_proj.bias", (None, [0.0] * len(rows)))[1]
             bias = [[b] for b in bias]
             if name != "q":
-                rows, bias = pool(rows), pool(bias)
+                rows, bias = pool_matrix(rows), pool(bias)
             outputs = [[y + b[0] for y, b in zip(multiply(rows, x), bias)] for x in inputs]
             heads[name] = [[y[h:h + DIM] for h in range(0, len(y), DIM)] for y in outputs]
             if name == "v":
@@ -180,10 +209,19 @@ def check(tensors, tokens, report):
     for variant in report["variants"]:
         kv_heads = variant["kv_heads"]
         pieces = [tokens[:CONTEXT], tokens[CONTEXT:]]
-        loss = sum(compute_loss(tensors, piece, kv_heads) for piece in pieces)
-        wanted = math.exp(loss / (TOKENS - len(pieces)))
+
+        def compute_perplexity(rounds):
+            loss = sum(compute_loss(tensors, piece, kv_heads, rounds) for piece in pieces)
+            return math.exp(loss / (TOKENS - len(pieces)))
+
+        wanted = compute_perplexity(rounds=dtype == "BF16")
         print(f"{kv_heads} K/V heads: {variant['perplexity']:.6f}, reference {wanted:.6f}")
-        assert abs(variant["perplexity"] / wanted - 1) < 1e-4, (variant, wanted)
+        # Rounded numbers may go to the other side where single and double precision differ.
+        assert abs(variant["perplexity"] / wanted - 1) < (1e-3 if dtype == "BF16" else 1e-4), (variant, wanted)
+        if dtype == "BF16":
+            exact = compute_perplexity(rounds=False)
+            print(f"    without rounding what projections read: {exact:.6f}")
+            assert abs(variant["perplexity"] / exact - 1) < 0.05, (variant, exact)
         dropped = LAYERS * 2 * (KV_HEADS - kv_heads) * DIM * (MODEL + is_qwen)
         assert variant["parameters"] == total - dropped, (variant, total - dropped)
         assert variant["kv_cache_bytes"] == 2 * LAYERS * kv_heads * CONTEXT * DIM * 4, variant
@@ -195,4 +233,4 @@ def check(tensors, tokens, report):
 if action == "write":
     write(*make_tensors())
 else:
-    check(*make_tensors(), json.load(open(sys.argv[4])))
+    check(*make_tensors(), json.load(open(sys.argv[5])))
