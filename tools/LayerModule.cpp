@@ -32,12 +32,13 @@ std::string printLayerEntries(const layer::LayerConfig &config, const LayerEntri
   std::string text = printAttentionFunction(problem, entries.prefix + "any", {Dim::b, Dim::m, Dim::n});
   if (entries.hasCache)
     text += printCached(config, entries, "cached");
+  if (entries.hasMasks) {
+    problem.mask = Operand{{Dim::b, Dim::m, Dim::n}, ElementType::i1};
+    text += printAttentionFunction(problem, entries.prefix + "masked", {Dim::b, Dim::m, Dim::n});
+  }
   if (entries.hasCachedMasks)
     text += printCached(config, entries, "cached_masked,mask=1");
-  if (!entries.hasMasks)
-    return text;
-  problem.mask = Operand{{Dim::b, Dim::m, Dim::n}, ElementType::i1};
-  return text + printAttentionFunction(problem, entries.prefix + "masked", {Dim::b, Dim::m, Dim::n});
+  return text;
 }
 
 layer::AttentionEntries nameLayerEntries(const LayerEntries &entries) {

@@ -65,7 +65,8 @@ double getFrequency(const gqa_rotary &rotary, int64_t pair) {
           static_cast<double>(rotary.dim) / 2 * std::log(rotary.original_context / (n * turn)) / std::log(rotary.theta);
       return rotary.no_ramp_rounding ? found : n > rotary.beta_slow ? std::floor(found) : std::ceil(found);
     };
-    double low = findPair(rotary.beta_fast), high = findPair(rotary.beta_slow);
+    double low = std::max(findPair(rotary.beta_fast), 0.0);
+    double high = std::min(findPair(rotary.beta_slow), static_cast<double>(rotary.dim - 1)); // as in the authors' code
     return blend(1 - std::clamp((static_cast<double>(pair) - low) / (high - low), 0.0, 1.0));
   }
   default:

@@ -51,8 +51,8 @@ std::string check(const RotaryConfig &config, int64_t rowDim);
 ///     f' = (1 - t) f / factor + t f             else, t = (C / w - low) / (high - low)
 ///
 /// Yarn (Peng et al. 2023, arXiv:2309.00071, sections 3.2 and 3.4): pair index c(n) = dim ln(C / (2 pi n)) / (2 ln
-/// theta) makes n turns in C tokens, so with the ramp r(i) = (i - c(betaFast)) / (c(betaSlow) - c(betaFast)) clamped to
-/// [0, 1]:
+/// theta) makes n turns in C tokens; it is kept in [0, dim - 1], as in the authors' code. With the ramp r(i) =
+/// (i - c(betaFast)) / (c(betaSlow) - c(betaFast)) clamped to [0, 1]:
 ///
 ///     f' = (1 - r) f + r f / factor
 class Rotary {
