@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <sstream>
+#include <tuple>
 #include <unistd.h>
 
 namespace gqa::test {
@@ -101,6 +102,35 @@ TEST_F(SequenceFile, LoadsIntoAnyPageSizeAndStorage) {
   for (int64_t pageSize : {1, 4, 32})
     for (StorageKind storage : {StorageKind::Paged, StorageKind::Contiguous})
       expectLoads(makeConfig(pageSize, storage));
+}
+
+// Rows that were quantised with fixed scales are stored as they are, and go only to a cache with the same scales.
+TEST_F(SequenceFile, ChannelScalesAndScaledRotationsMustBeTheSame) {
+  cache::CacheConfig config = makeConfig(4, StorageKind::Paged);
+  config.layers[1].keyChannelScales = {0.01f, 0.02f, 0.03f, 0.04f};
+  config.layers[1].rotary.dim = 4;
+  config.layers[1].rotary.scaling = cache::RotaryScaling::Linear;
+  config.layers[1].rotary.factor = 8;
+  KVCache cache = makeCache(config);
+  SequenceId id = cache.add();
+  for (int64_t layer : {0, 1})
+    append(cache, layer, {id}, {9}, {1, 2, 3, 4, 5, 6, 7, 8, 9});
+  cache::saveSequence(cache, id, path);
+  KVCache other = makeCache(config);
+  SequenceId loaded = cache::loadSequence(other, path);
+  for (int64_t position : {0, 1, 3, 8}) { // the ring has dropped none of these
+    float saved[4], read[4];
+    for (auto [from, name, row] : {std::tuple(&cache, id, saved), std::tuple(&other, loaded, read)})
+      from->getLayer(1).getKeys().decode(from->getLayer(1).locate(from->getState(name, 1), position, 0), row);
+    EXPECT_EQ(std::vector<float>(saved, saved + 4), std::vector<float>(read, read + 4)) << "position " << position;
+  }
+  config.layers[1].keyChannelScales[2] = 0.05f;
+  KVCache rescaled = makeCache(config);
+  EXPECT_NE(catchLoad(rescaled).message.find("checksum of channel scales of layer 1"), std::string::npos);
+  config.layers[1].keyChannelScales[2] = 0.03f;
+  config.layers[1].rotary.factor = 4;
+  KVCache turned = makeCache(config);
+  EXPECT_NE(catchLoad(turned).message.find("checksum of rotary parameters of layer 1"), std::string::npos);
 }
 
 TEST_F(SequenceFile, AnEmptySequenceIsASequence) {

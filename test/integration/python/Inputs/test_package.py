@@ -1,5 +1,5 @@
 """Tests of the Python package: test_package.py PREFIX, of PREFIX.so, which Inputs/attention.mlir makes, and the
-artifacts for caches PREFIX.f32.so, .i8.so and .ring.so. Attention is compared with plain loops in float64."""
+artifacts for caches PREFIX.f32.so, .i8.so, .channels.so and .ring.so. Attention is compared with plain loops in float64."""
 
 import gc
 import os
@@ -170,6 +170,10 @@ class PackageTest(unittest.TestCase):
 
     def test_attending_to_quantised_pages_in_place(self):
         self.expect_decoding_in_place("i8", lambda position, n: True, 0.05, type="i8")
+
+    def test_attending_to_keys_with_scales_per_channel_in_place(self):
+        scales = numpy.linspace(3, 5, 16, dtype=numpy.float32).reshape(2, 8) / 127
+        self.expect_decoding_in_place("channels", lambda position, n: True, 0.05, type="i8", key_channel_scales=scales)
 
     def test_attending_to_a_ring_in_place(self):
         self.expect_decoding_in_place("ring", lambda position, n: n < 1 or n > position - 6, 1e-5, window=6, sinks=1,
