@@ -22,8 +22,8 @@ std::recursive_mutex &getMutex() {
 }
 
 std::vector<ContextHandle> &getContexts() {
-  static thread_local std::vector<ContextHandle> contexts;
-  return contexts;
+  std::lock_guard lock(getMutex());
+  return state().contexts[std::this_thread::get_id()];
 }
 
 void trace(const std::string &line) {
@@ -107,7 +107,6 @@ void reset(const Options &options) {
   FAKE_LOCK;
   state() = State();
   state().options = options;
-  getContexts().clear();
 }
 
 void failAt(int index, int error) {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <thread>
 
 /// What the parts of the fake driver share.
 namespace fakecuda {
@@ -46,6 +47,7 @@ struct State {
   std::set<gqa::cuda::StreamHandle> streams;
   std::map<gqa::cuda::EventHandle, double> events; // the time of the record that has run, ms
   std::map<gqa::cuda::DeviceHandle, int> retained;
+  std::map<std::thread::id, std::vector<gqa::cuda::ContextHandle>> contexts; // a stack for each thread
   std::deque<Work> queue;
   std::set<gqa::cuda::StreamHandle> capturing;
   bool isCaptureBroken = false;
