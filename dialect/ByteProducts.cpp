@@ -23,11 +23,6 @@ constexpr int32_t kDigitOffset = 0x808080;
 /// Rows whose elements are all smaller count as zeros: the unit's inverse stays finite.
 constexpr double kLeastMagnitude = 1e-30;
 
-/// Rows, lanes and words of a register of a matrix unit.
-constexpr int64_t kMatrixTile = 16;
-
-constexpr int64_t kBytesPerWord = 4;
-
 ArrayRef<int64_t> getShape(Value tensor) { return cast<RankedTensorType>(tensor.getType()).getShape(); }
 
 Value buildF32(OpBuilder &b, Location loc, double value) {

@@ -10,6 +10,11 @@
 /// A word is four bytes that lie side by side, as integer dot products take them.
 namespace mlir::gqa {
 
+/// Rows, lanes and words of a register of a matrix unit: 16 rows of 64 bytes.
+constexpr int64_t kMatrixTile = 16;
+
+constexpr int64_t kBytesPerWord = 4;
+
 /// rows[m, k] is unit[m] times the sum over i of 256^i * digits[i * rows + m, k] to 2^-24 of the row's largest
 /// magnitude. NaN and infinity in a row make its unit NaN or infinite.
 struct FixedPoint {

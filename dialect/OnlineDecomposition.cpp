@@ -237,11 +237,11 @@ private:
     if (auto pages = value.tensor.getDefiningOp<GatherPagesOp>()) {
       ArrayRef<int64_t> weightShape = cast<RankedTensorType>(weights.tensor.getType()).getShape();
       int64_t lanes = cast<RankedTensorType>(init.tensor.getType()).getDimSize(1);
-      Value empty =
-          tensor::EmptyOp::create(builder, loc, ArrayRef<int64_t>{weightShape[1] / 4, lanes, 4}, builder.getI8Type());
+      Value empty = tensor::EmptyOp::create(
+          builder, loc, ArrayRef<int64_t>{weightShape[1] / kBytesPerWord, lanes, kBytesPerWord}, builder.getI8Type());
       words = buildRunLoop(pages, empty, [&](Value offset, Value run, Value current) -> Value {
-        Value four = arith::ConstantIndexOp::create(builder, loc, 4);
-        return buildInserted(reorder(run), current, arith::DivUIOp::create(builder, loc, offset, four));
+        Value bytes = arith::ConstantIndexOp::create(builder, loc, kBytesPerWord);
+        return buildInserted(reorder(run), current, arith::DivUIOp::create(builder, loc, offset, bytes));
       });
     } else {
       words = reorder(value.tensor);

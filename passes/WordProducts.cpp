@@ -94,29 +94,21 @@ bool isWordContraction(linalg::LinalgOp op) {
          maps[0].getResult(2) == part;
 }
 
-bool isWordInterleave(linalg::LinalgOp op) {
+/// Whether `op` brings words, of elements as they are, to [word, lane, part]; `order` gives the input's dimensions.
+static bool isWordCopy(linalg::LinalgOp op, ArrayRef<unsigned> order) {
   if (op.getNumDpsInputs() != 1 || op.getNumLoops() != 3 || !isCopy(op))
     return false;
-  AffineExpr word, lane, part;
-  bindDims(op->getContext(), word, lane, part);
   SmallVector<AffineMap> maps = op.getIndexingMapsArray();
-  Type element = getElementTypeOrSelf(op.getDpsInits()[0]);
-  if (element.isInteger(8) && op.getStaticLoopRanges()[1] % kPartBytes != 0)
-    return false;
-  return maps[0] == AffineMap::get(3, 0, {word, part, lane}, op->getContext()) && maps[1].isIdentity() &&
-         isWord(op.getStaticLoopRanges()[2], element);
+  return maps[0] == AffineMap::getMultiDimMapWithTargets(3, order, op->getContext()) && maps[1].isIdentity() &&
+         isWord(op.getStaticLoopRanges()[2], getElementTypeOrSelf(op.getDpsInits()[0]));
 }
 
-bool isWordExchange(linalg::LinalgOp op) {
-  if (op.getNumDpsInputs() != 1 || op.getNumLoops() != 3 || !isCopy(op))
-    return false;
-  AffineExpr word, lane, part;
-  bindDims(op->getContext(), word, lane, part);
-  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
-  Type element = getElementTypeOrSelf(op.getDpsInits()[0]);
-  return maps[0] == AffineMap::get(3, 0, {lane, word, part}, op->getContext()) && maps[1].isIdentity() &&
-         getElementTypeOrSelf(op.getDpsInputs()[0]) == element && isWord(op.getStaticLoopRanges()[2], element);
+bool isWordInterleave(linalg::LinalgOp op) {
+  return isWordCopy(op, {0, 2, 1}) &&
+         (!getElementTypeOrSelf(op.getDpsInits()[0]).isInteger(8) || op.getStaticLoopRanges()[1] % kPartBytes == 0);
 }
+
+bool isWordExchange(linalg::LinalgOp op) { return isWordCopy(op, {1, 0, 2}); }
 
 bool isWordTransposition(linalg::LinalgOp op) {
   if (op.getNumDpsInputs() != 1 || op.getNumLoops() != 3 || op.getStaticLoopRanges()[2] != 2)

@@ -1,6 +1,8 @@
 #ifndef GQA_PASSES_WORDPRODUCTS_H
 #define GQA_PASSES_WORDPRODUCTS_H
 
+#include "dialect/ByteProducts.h"
+
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/PatternMatch.h"
 
@@ -20,9 +22,6 @@ bool isWordTransposition(linalg::LinalgOp op);
 
 /// out[word, lane, part] = in[lane, word, part]: a matrix of whole words, transposed.
 bool isWordExchange(linalg::LinalgOp op);
-
-/// Rows, lanes and words of a matrix register: 16 rows of 64 bytes.
-constexpr int64_t kMatrixTile = 16;
 
 /// The mark of a word contraction that matrix instructions compute: it stays whole until its operands are buffers.
 constexpr llvm::StringLiteral kMatrixTiles = "gqa.matrix_tiles";

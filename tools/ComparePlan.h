@@ -40,8 +40,8 @@ struct ComparePlan {
   static std::string functionName(Phase phase, int64_t kvHeads);
 };
 
-/// What the heads' model has that is not measured ("softcap, windows"), or "".
-std::string describeLeftOut(const HeadOptions &heads);
+/// What the heads' model has that is not measured ("softcap, windows"), or ""; windows may be.
+std::string describeLeftOut(const HeadOptions &heads, bool hasWindows = false);
 
 } // namespace gqa
 

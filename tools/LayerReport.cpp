@@ -105,6 +105,8 @@ std::string printNotes(const LayerResult &result) {
       " GB/s.\nRotary embedding: " + describeRotary(plan.rotary) +
       ". Error: greatest |output - float64 reference| of sampled tokens, in one pass, and with\nprefill and decoding "
       "through the cache. Difference: of the two, which is what the cache's type costs, since one pass has no cache.\n";
+  if (std::string leftOut = describeLeftOut(plan.heads, plan.cache.isRing()); !leftOut.empty())
+    notes += "Left out, though the model has them: " + leftOut + ".\n";
   return notes;
 }
 
@@ -164,6 +166,7 @@ nlohmann::ordered_json printLayerJson(const LayerResult &result) {
           {"cache", plan.cache.describe()},
           {"cache_element_type", plan.cache.type},
           {"weights", printWeights(plan)},
+          {"left_out", describeLeftOut(plan.heads, plan.cache.isRing())},
           {"batch", plan.batch},
           {"seed", plan.seed},
           {"limits",

@@ -21,18 +21,8 @@ AttendProgram::AttendProgram(std::shared_ptr<const Device> device) {
 
 void AttendProgram::start(StreamHandle stream, const char *kernel, int64_t x, int64_t y, int64_t sharedBytes,
                           const void *task) const {
-  void *parameters[] = {const_cast<void *>(task)};
-  gqa_device_launch request = {};
-  request.kernel = kernel;
-  request.grid[0] = x;
-  request.grid[1] = y;
-  request.grid[2] = 1;
-  request.block[0] = kAttendThreads;
-  request.block[1] = request.block[2] = 1;
-  request.shared_bytes = static_cast<int32_t>(sharedBytes);
-  request.parameters = parameters;
   Device::Scope scope(getDevice());
-  launch(*program, stream, request);
+  launchTask(*program, stream, kernel, {x, y, kAttendThreads, sharedBytes}, task);
 }
 
 void AttendProgram::put(StreamHandle stream, int32_t *to, const int32_t *words, int64_t count) const {

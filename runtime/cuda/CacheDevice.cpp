@@ -67,18 +67,8 @@ DeviceRotary CacheDevice::makeRotary(const cache::LayerStore &layer) const {
 }
 
 void CacheDevice::start(StreamHandle stream, const char *kernel, int64_t tokens, int64_t heads, int64_t sharedBytes,
-                        void *task) const {
-  void *parameters[] = {task};
-  gqa_device_launch request = {};
-  request.kernel = kernel;
-  request.grid[0] = tokens;
-  request.grid[1] = heads;
-  request.grid[2] = 1;
-  request.block[0] = kCacheThreads;
-  request.block[1] = request.block[2] = 1;
-  request.shared_bytes = static_cast<int32_t>(sharedBytes);
-  request.parameters = parameters;
-  launch(*program, stream, request);
+                        const void *task) const {
+  launchTask(*program, stream, kernel, {tokens, heads, kCacheThreads, sharedBytes}, task);
 }
 
 void CacheDevice::rotate(StreamHandle stream, const cache::LayerStore &layer, const int64_t *positions,

@@ -57,7 +57,7 @@ private:
   };
   DeviceRotary makeRotary(const cache::LayerStore &layer) const;
   void start(StreamHandle stream, const char *kernel, int64_t tokens, int64_t heads, int64_t sharedBytes,
-             void *task) const;
+             const void *task) const;
 
   std::shared_ptr<const Device> device;
   std::unique_ptr<Program> program;

@@ -63,6 +63,21 @@ void launch(const Program &program, StreamHandle stream, const gqa_device_launch
   driver.check(driver.cuLaunchKernelEx(&config, function, parameters, /*extra=*/nullptr), "cuLaunchKernelEx", what);
 }
 
+void launchTask(const Program &program, StreamHandle stream, const char *kernel, const TaskGrid &grid,
+                const void *task) {
+  void *parameters[] = {const_cast<void *>(task)};
+  gqa_device_launch request = {};
+  request.kernel = kernel;
+  request.grid[0] = grid.x;
+  request.grid[1] = grid.y;
+  request.grid[2] = 1;
+  request.block[0] = grid.threads;
+  request.block[1] = request.block[2] = 1;
+  request.shared_bytes = static_cast<int32_t>(grid.sharedBytes);
+  request.parameters = parameters;
+  launch(program, stream, request);
+}
+
 void encodeTensorMap(const Driver &driver, const gqa_device_tensor_map &map, void *encoded) {
   if (!driver.cuTensorMapEncodeTiled)
     fail(GQA_DEVICE_ERROR, "cuda: libcuda.so.1 is too old: it has no cuTensorMapEncodeTiled");

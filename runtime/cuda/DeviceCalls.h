@@ -18,6 +18,17 @@ struct DeviceCallSite {
 /// Throws gqa::Failure if the launch cannot be, in numbers.
 void launch(const Program &program, StreamHandle stream, const gqa_device_launch &launch);
 
+/// x times y blocks of threads, with so much dynamic shared memory each.
+struct TaskGrid {
+  int64_t x, y;
+  int32_t threads;
+  int64_t sharedBytes;
+};
+
+/// The same for a kernel whose one parameter is what `task` points to.
+void launchTask(const Program &program, StreamHandle stream, const char *kernel, const TaskGrid &grid,
+                const void *task);
+
 /// Throws gqa::Failure if the driver would not encode the map.
 void encodeTensorMap(const Driver &driver, const gqa_device_tensor_map &map, void *encoded);
 

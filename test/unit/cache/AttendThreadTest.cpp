@@ -3,7 +3,7 @@
 // double; ThreadSanitizer says whether sequences disturb each other.
 
 #include "Inputs/attend-layers.h"
-#include "runtime/gqa.h"
+#include "test/unit/runtime/TestTensor.h"
 
 #include <gtest/gtest.h>
 
@@ -17,30 +17,12 @@
 
 namespace {
 
+using gqa::test::Tensor;
+
 constexpr int64_t kHeads = KV_HEADS * GROUP, kPrefixTokens = 21;
 constexpr int kNumThreads = 4, kNumRounds = 10;
 constexpr int32_t kPages = 0, kRing = 1, kNumLayers = 2;
 const char *const kEntries[] = {"pages", "ring"};
-
-/// A dense f32 tensor with memory of its own.
-struct Tensor {
-  explicit Tensor(std::vector<int64_t> extents) : shape(std::move(extents)) {
-    size_t size = 1;
-    for (int64_t extent : shape)
-      size *= static_cast<size_t>(extent);
-    data.assign(size, NAN);
-    dl.data = data.data();
-    dl.device = {kDLCPU, 0};
-    dl.ndim = static_cast<int32_t>(shape.size());
-    dl.dtype = {kDLFloat, 32, 1};
-    dl.shape = shape.data();
-  }
-  Tensor(const Tensor &) = delete;
-
-  std::vector<int64_t> shape;
-  std::vector<float> data;
-  DLTensor dl = {};
-};
 
 /// How tasks of a call run: by OpenMP, or by two threads of a caller that has its own.
 void runOnTwoThreads(void *, int64_t numTasks, void (*task)(void *arg, int64_t index), void *arg) {

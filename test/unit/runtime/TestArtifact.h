@@ -1,42 +1,13 @@
 #ifndef GQA_TEST_UNIT_RUNTIME_TESTARTIFACT_H
 #define GQA_TEST_UNIT_RUNTIME_TESTARTIFACT_H
 
-#include "runtime/gqa.h"
+#include "TestTensor.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
-#include <vector>
 
 namespace gqa::test {
-
-/// f32 numbers in memory, and a DLPack tensor over all of them, dense.
-struct Tensor {
-  explicit Tensor(std::vector<int64_t> extents) : shape(std::move(extents)) {
-    int64_t size = 1;
-    for (int64_t extent : shape)
-      size *= extent;
-    data.resize(static_cast<size_t>(size));
-    dl.data = data.data();
-    dl.device = {kDLCPU, 0};
-    dl.ndim = static_cast<int32_t>(shape.size());
-    dl.dtype = {kDLFloat, 32, 1};
-    dl.shape = shape.data();
-  }
-  Tensor(const Tensor &) = delete;
-
-  Tensor &fill(unsigned seed) {
-    for (float &element : data) {
-      seed = seed * 1664525u + 1013904223u;
-      element = static_cast<float>(seed >> 8) / 8388608.0f - 1.0f;
-    }
-    return *this;
-  }
-
-  std::vector<int64_t> shape;
-  std::vector<float> data;
-  DLTensor dl = {};
-};
 
 /// A context with these callbacks, the artifact of Inputs/attention.mlir, and tensors for one of its entries.
 struct TestArtifact {
