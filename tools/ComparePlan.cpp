@@ -53,7 +53,7 @@ std::string ComparePlan::functionName(Phase phase, int64_t kvHeads) {
   return std::string(getName(phase)) + "_" + std::to_string(kvHeads);
 }
 
-std::string describeLeftOut(const HeadOptions &heads, bool hasWindows) {
+std::string describeLeftOut(const HeadOptions &heads) {
   if (!heads.model)
     return "";
   std::string text;
@@ -61,7 +61,7 @@ std::string describeLeftOut(const HeadOptions &heads, bool hasWindows) {
     if (present)
       text += (text.empty() ? "" : ", ") + std::string(name);
   };
-  add(heads.model->window && !hasWindows, "windows");
+  add(heads.model->window, "windows");
   add(heads.model->softcap, "softcap");
   add(heads.model->sinks, "sinks");
   return text;

@@ -40,8 +40,8 @@ struct ComparePlan {
   static std::string functionName(Phase phase, int64_t kvHeads);
 };
 
-/// What the heads' model has that is not measured ("softcap, windows"), or ""; windows may be.
-std::string describeLeftOut(const HeadOptions &heads, bool hasWindows = false);
+/// What the heads' model has that is not measured ("windows, softcap"), or "".
+std::string describeLeftOut(const HeadOptions &heads);
 
 } // namespace gqa
 

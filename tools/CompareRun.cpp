@@ -173,14 +173,14 @@ static LayerPlan makeLayerPlan(const ComparePlan &plan) {
   LayerPlan layers;
   layers.heads = plan.heads;
   layers.type = plan.type;
-  layers.weightType = plan.type == ElementType::f32 ? layer::WeightType::F32 : layer::WeightType::BF16;
+  layers.random.type = plan.type == ElementType::f32 ? layer::WeightType::F32 : layer::WeightType::BF16;
   layers.prefill = plan.prefill;
   layers.decode = plan.decode;
   layers.rotary = plan.heads.model ? plan.heads.model->getRotary(/*isWindowed=*/false)
                                    : makePlainRotary(plan.heads.headDim, /*base=*/10000);
   layers.cache.type = getName(plan.type);
   layers.threads = plan.threads;
-  layers.seed = plan.seed;
+  layers.random.seed = plan.seed;
   layers.secondsPerLength = plan.secondsPerLength;
   return layers;
 }

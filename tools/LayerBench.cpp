@@ -56,7 +56,7 @@ void compareOutputs(const LayerRows &cached, const LayerRows &onePass, LayerErro
 LayerBench::LayerBench(const layer::LayerConfig &config, const layer::LayerWeights &weights,
                        const LoadedArtifact &artifact, const LayerEntries &entries, const LayerCache &storage,
                        uint64_t seed)
-    : config(config), artifact(artifact), type(entries.type), storage(storage), seed(seed),
+    : config(config), artifact(artifact), type(entries.type), scores(entries.scores), storage(storage), seed(seed),
       layer(config, weights, getEntries(artifact, entries)), cache(nullptr, &gqa_cache_destroy) {}
 
 void LayerBench::makeCache(int64_t tokens, int64_t batch) {
@@ -101,7 +101,7 @@ LayerErrors LayerBench::check(const layer::LayerWeights &weights, int64_t tokens
   std::vector<const uint8_t *> masks;
   if (!mask.empty())
     masks.push_back(mask.data());
-  LayerInput input{config, weights, x.data(), tokens, masks.empty() ? nullptr : masks[0]};
+  LayerInput input{config, weights, x.data(), tokens, masks.empty() ? nullptr : masks[0], scores};
   LayerRows reference = computeLayerReference(input, rows);
   std::string name = " of a layer with " + std::to_string(config.numKvHeads) + " K/V heads";
   LayerErrors errors;

@@ -35,6 +35,7 @@ private:
   const layer::LayerConfig config;
   const LoadedArtifact &artifact;
   ElementType type;
+  LayerScores scores;
   LayerCache storage;
   uint64_t seed;
   layer::GroupedQueryAttention layer;

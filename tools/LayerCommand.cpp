@@ -6,6 +6,7 @@
 #include "tools/OutputFile.h"
 #include "tools/Validators.h"
 
+#include <cmath>
 #include <memory>
 #include <stdexcept>
 
@@ -49,6 +50,25 @@ void addCacheOptions(CLI::App &command, LayerCache &cache) {
       ->check(CLI::Range(0, 1 << 20));
 }
 
+/// What the model has beside its heads: scores, and biases and norms where weights are pseudo-random.
+void resolveModel(LayerPlan &plan) {
+  if (plan.heads.model) {
+    const ModelData &model = *plan.heads.model;
+    if (plan.scores.scale == 0 && model.scaleDim > 0)
+      plan.scores.scale = 1 / std::sqrt(static_cast<double>(model.scaleDim));
+    if (plan.scores.softcap == 0)
+      plan.scores.softcap = model.softcap;
+    plan.random.hasSinks |= model.sinks;
+    plan.random.hasBiases |= model.hasBiases;
+    plan.random.hasOutputBias |= model.hasOutputBias;
+    plan.random.hasNorms |= model.hasNorms;
+    plan.normsAddOne = model.normsAddOne;
+  }
+  plan.scores.hasSinks = plan.weightsPath.empty()
+                             ? plan.random.hasSinks
+                             : layer::Checkpoint(plan.weightsPath).find(plan.prefix + "sinks") != nullptr;
+}
+
 /// Fills in what depends on other options. Everything that can be refused is refused before the long work.
 void resolve(LayerOptions &options) {
   LayerPlan &plan = options.plan;
@@ -61,6 +81,7 @@ void resolve(LayerOptions &options) {
     plan.rotary = makePlainRotary(plan.heads.headDim, options.ropeBase);
   else if (options.ropeBase < 0 && plan.heads.model)
     plan.rotary = plan.heads.model->getRotary(/*isWindowed=*/plan.cache.isRing());
+  resolveModel(plan);
   bool readsOrWrites = !plan.weightsPath.empty() || !options.savePath.empty();
   if (readsOrWrites && plan.heads.kvHeads.size() != 1)
     throw std::runtime_error("a file of weights is for one layer: give --kv-heads one number");
@@ -73,12 +94,7 @@ void resolve(LayerOptions &options) {
 
 void saveWeights(const LayerOptions &options) {
   const LayerPlan &plan = options.plan;
-  RandomWeights random;
-  random.type = plan.weightType;
-  random.hasBiases = plan.hasBiases;
-  random.hasNorms = plan.hasNorms;
-  random.seed = plan.seed;
-  layer::saveLayerWeights(options.savePath, plan.prefix, makeRandomWeights(plan.config(plan.heads.kvHeads[0]), random));
+  layer::saveLayerWeights(options.savePath, plan.prefix, plan.makeWeights(plan.config(plan.heads.kvHeads[0])));
 }
 
 void runLayer(LayerOptions &options) {
@@ -99,6 +115,7 @@ void addLayerCommand(CLI::App &app) {
       app.add_subcommand("layer", "run, check and time attention layers: projections, rotary embedding, KV cache");
   auto options = std::make_shared<LayerOptions>();
   LayerPlan &plan = options->plan;
+  RandomWeights &random = plan.random;
   addHeadOptions(*command, plan.heads, /*withDModel=*/true);
   auto addLengths = [&](const char *name, std::vector<int64_t> &lengths, const char *help) {
     command->add_option(name, lengths, help)->delimiter(',')->capture_default_str()->check(positiveInteger());
@@ -120,18 +137,32 @@ void addLayerCommand(CLI::App &app) {
                       "what stands before q_proj.weight in the file, such as model.layers.0.self_attn.");
   command->add_option("--save-weights", options->savePath, "write the pseudo-random weights to FILE.safetensors")
       ->excludes(weights);
-  command->add_option("--weight-dtype", plan.weightType, "element type of pseudo-random weights: f32 (default) or bf16")
+  command->add_option("--weight-dtype", random.type, "element type of pseudo-random weights: f32 (default) or bf16")
       ->transform(oneOf(weightTypes))
       ->excludes(weights);
-  command->add_flag("--biases", plan.hasBiases, "pseudo-random biases, too")->excludes(weights);
-  command->add_flag("--norms", plan.hasNorms, "RMS norms of queries and keys with pseudo-random scales, too")
+  command
+      ->add_flag_callback(
+          "--biases", [&random] { random.hasBiases = random.hasOutputBias = true; },
+          "pseudo-random biases, too (the model's)")
       ->excludes(weights);
+  command
+      ->add_flag("--norms", random.hasNorms,
+                 "RMS norms of queries and keys with pseudo-random scales, too (if the model has them)")
+      ->excludes(weights);
+  command
+      ->add_flag("--head-sinks", random.hasSinks,
+                 "a pseudo-random logit per query head in each softmax's denominator (if the model has them)")
+      ->excludes(weights);
+  command->add_option("--scale", plan.scores.scale, "factor of scores (the model's, or 1 / sqrt(head dim))")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--softcap", plan.scores.softcap, "scores become softcap * tanh(score / softcap) (the model's)")
+      ->check(CLI::PositiveNumber);
   addCacheOptions(*command, plan.cache);
   command->add_option("--rope-base", options->ropeBase,
                       "base of an unscaled rotary embedding, half-split pairs; 0: none (the model's, with --cache "
                       "ring that of its layers with a window; or none)");
   command->add_option("--threads", plan.threads, "threads (as many as OpenMP gives)")->check(CLI::Range(1, 4096));
-  command->add_option("--seed", plan.seed, "seed of the data")->capture_default_str();
+  command->add_option("--seed", random.seed, "seed of the data")->capture_default_str();
   command->add_option("--seconds", plan.secondsPerLength, "time to spend on each length")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 3600.0));

@@ -5,17 +5,27 @@
 #include "tools/SeededData.h"
 
 #include <cmath>
+#include <iomanip>
+#include <sstream>
 #include <stdexcept>
 
 namespace gqa {
 
 static std::string printCached(const layer::LayerConfig &config, const LayerEntries &entries, const std::string &more) {
-  std::string type = getName(entries.type), spec, mlir, error;
-  spec = "heads=" + std::to_string(config.numHeads) + ",kv-heads=" + std::to_string(config.numKvHeads) +
-         ",head-dim=" + std::to_string(config.getHeadDim()) + ",query-type=" + type +
-         ",type=" + (entries.cacheType.empty() ? type : entries.cacheType) + "," + entries.storage +
-         ",name=" + entries.prefix + more;
-  if (!makeCacheEntries(spec, mlir, error))
+  const LayerScores &scores = entries.scores;
+  std::string type = getName(entries.type), mlir, error;
+  std::ostringstream spec;
+  spec << std::setprecision(17) << "heads=" << config.numHeads << ",kv-heads=" << config.numKvHeads
+       << ",head-dim=" << config.getHeadDim() << ",query-type=" << type
+       << ",type=" << (entries.cacheType.empty() ? type : entries.cacheType) << "," << entries.storage;
+  if (scores.scale > 0)
+    spec << ",scale=" << scores.scale;
+  if (scores.softcap > 0)
+    spec << ",softcap=" << scores.softcap;
+  if (scores.hasSinks)
+    spec << ",head-sinks=1";
+  spec << ",name=" << entries.prefix << more;
+  if (!makeCacheEntries(spec.str(), mlir, error))
     throw std::invalid_argument(error);
   return mlir;
 }
@@ -26,7 +36,12 @@ std::string printLayerEntries(const layer::LayerConfig &config, const LayerEntri
   problem.extents = {1, config.numKvHeads, config.numHeads / config.numKvHeads, 1, 1, dim, dim};
   for (Operand *operand : {&problem.query, &problem.key, &problem.value, &problem.output})
     operand->type = entries.type;
-  problem.scale = 1 / std::sqrt(static_cast<float>(dim));
+  const LayerScores &scores = entries.scores;
+  problem.scale = scores.scale > 0 ? static_cast<float>(scores.scale) : 1 / std::sqrt(static_cast<float>(dim));
+  if (scores.softcap > 0)
+    problem.softcap = static_cast<float>(scores.softcap);
+  if (scores.hasSinks)
+    problem.sink = Operand{{Dim::hkv, Dim::g}};
   problem.causal = true;
   problem.alignment = Alignment::bottomRight;
   std::string text = printAttentionFunction(problem, entries.prefix + "any", {Dim::b, Dim::m, Dim::n});
@@ -105,9 +120,10 @@ layer::LayerWeights makeRandomWeights(const layer::LayerConfig &config, const Ra
   weights.queryBias = random.makeVector(options.hasBiases, queryRow, 0);
   weights.keyBias = random.makeVector(options.hasBiases, keyRow, 0);
   weights.valueBias = random.makeVector(options.hasBiases, keyRow, 0);
-  weights.outputBias = random.makeVector(options.hasBiases, config.dModel, 0);
+  weights.outputBias = random.makeVector(options.hasOutputBias, config.dModel, 0);
   weights.queryNorm = random.makeVector(options.hasNorms, config.getHeadDim(), 1);
   weights.keyNorm = random.makeVector(options.hasNorms, config.getHeadDim(), 1);
+  weights.sinks = random.makeVector(options.hasSinks, config.numHeads, 1);
   return weights;
 }
 

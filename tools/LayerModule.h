@@ -4,6 +4,7 @@
 #include "runtime/layer/LayerAttention.h"
 #include "runtime/layer/LayerWeights.h"
 #include "tools/AttentionProblem.h"
+#include "tools/LayerScores.h"
 
 namespace gqa {
 
@@ -14,6 +15,7 @@ struct LayerEntries {
   bool hasMasks = false;               ///< an entry with a mask, too
   bool hasCache = true;                ///< an entry for a cache, too
   bool hasCachedMasks = false;         ///< and one for a cache and a mask
+  LayerScores scores;
   /// How keys and values are cached, as makeCacheEntries() takes it.
   std::string cacheType; ///< "": `type`
   std::string storage = "page-size=contiguous";
@@ -29,7 +31,8 @@ layer::AttentionEntries nameLayerEntries(const LayerEntries &entries);
 /// unit variance; a function of the seed alone.
 struct RandomWeights {
   layer::WeightType type = layer::WeightType::F32;
-  bool hasBiases = false, hasNorms = false;
+  bool hasBiases = false, hasOutputBias = false; ///< of the q, k and v projections, and of the output's
+  bool hasNorms = false, hasSinks = false;
   uint64_t seed = 1;
 };
 layer::LayerWeights makeRandomWeights(const layer::LayerConfig &config, const RandomWeights &options);

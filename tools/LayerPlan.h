@@ -12,19 +12,23 @@ namespace gqa {
 struct LayerPlan {
   HeadOptions heads; // resolved
   ElementType type = ElementType::f32;
-  layer::WeightType weightType = layer::WeightType::F32;
   std::vector<int64_t> prefill = {512};
   std::vector<int64_t> decode = {2048};
   int64_t batch = 1;
   gqa_rotary rotary = {}; // dim 0: none
   LayerCache cache;
-  bool hasBiases = false, hasNorms = false;
+  LayerScores scores;
+  RandomWeights random;            // its seed is that of all data
   std::string weightsPath, prefix; // "": pseudo-random weights
+  bool normsAddOne = false;        // scales of norms are 1 + what the file has
   int threads = 0;
-  uint64_t seed = 1;
   double secondsPerLength = 10;
 
   layer::LayerConfig config(int64_t kvHeads) const;
+
+  /// The weights of a variant: those of the file, which must fit, or pseudo-random ones. Throws std::runtime_error or
+  /// std::invalid_argument.
+  layer::LayerWeights makeWeights(const layer::LayerConfig &config) const;
 
   /// Bytes of the weights of all variants, as they are in memory.
   double weightBytes() const;

@@ -182,28 +182,31 @@ private:
                                       input.weights.queryNorm, token);
     std::vector<Real> output(query.size(), 0);
     for (int64_t head = 0; head < config.numHeads; ++head)
-      attend(token, &query[static_cast<size_t>(head * dim)], head / (config.numHeads / config.numKvHeads),
-             &output[static_cast<size_t>(head * dim)]);
+      attend(token, &query[static_cast<size_t>(head * dim)], head, &output[static_cast<size_t>(head * dim)]);
     roundAll(output);
     std::vector<Real> y = project(output, input.weights.output, input.weights.outputBias);
     return {y.begin(), y.end()};
   }
 
   /// Softmax attention of one head of one token to all tokens up to it.
-  void attend(int64_t token, const Real *query, int64_t keyHead, Real *output) const {
+  void attend(int64_t token, const Real *query, int64_t head, Real *output) const {
+    int64_t keyHead = head / (config.numHeads / config.numKvHeads);
+    const std::vector<float> &sinks = input.weights.sinks;
+    Real sink = sinks.empty() ? static_cast<Real>(-INFINITY) : static_cast<Real>(sinks[static_cast<size_t>(head)]);
     std::vector<Real> weights(static_cast<size_t>(token) + 1);
-    Real maximum = -INFINITY, sum = 0;
+    Real maximum = sink;
     for (int64_t n = 0; n <= token; ++n) {
       Real &score = weights[static_cast<size_t>(n)];
       for (int64_t d = 0; d < dim; ++d)
         score += query[d] * keyRows[static_cast<size_t>(n)][static_cast<size_t>(keyHead * dim + d)];
-      score /= std::sqrt(static_cast<Real>(dim));
+      score = adjust(score);
       if (input.mask && !input.mask[token * input.tokens + n])
         score = -INFINITY;
       maximum = std::max(maximum, score);
     }
     if (maximum == -INFINITY) // no key
       return;
+    Real sum = std::exp(sink - maximum);
     for (Real &weight : weights) {
       weight = std::exp(weight - maximum);
       sum += weight;
@@ -215,6 +218,13 @@ private:
       for (int64_t d = 0; d < dim; ++d)
         output[d] += probability * valueRows[static_cast<size_t>(n)][static_cast<size_t>(keyHead * dim + d)];
     }
+  }
+
+  /// A product of a query and a key as the softmax takes it.
+  Real adjust(Real product) const {
+    double scale = input.scores.scale, cap = input.scores.softcap;
+    product *= static_cast<Real>(scale > 0 ? scale : 1 / std::sqrt(static_cast<double>(dim)));
+    return cap > 0 ? static_cast<Real>(cap) * std::tanh(product / static_cast<Real>(cap)) : product;
   }
 
   const LayerInput &input;

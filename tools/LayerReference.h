@@ -3,6 +3,7 @@
 
 #include "runtime/layer/LayerWeights.h"
 #include "tools/AttentionProblem.h"
+#include "tools/LayerScores.h"
 
 namespace gqa {
 
@@ -13,6 +14,7 @@ struct LayerInput {
   const float *x; ///< [tokens, d_model]
   int64_t tokens;
   const uint8_t *mask = nullptr; ///< null, or [tokens, tokens], 1: attend
+  LayerScores scores = {};       ///< sinks are there if the weights have them
 };
 
 /// Rows of the layer's output: [rows][d_model].

@@ -39,7 +39,14 @@ double cacheBytes(const LayerPlan &plan, int64_t kvHeads, int64_t tokens) {
 std::string printWeights(const LayerPlan &plan) {
   if (!plan.weightsPath.empty())
     return "of '" + plan.weightsPath + "'";
-  return std::string(layer::getName(plan.weightType)) + ", pseudo-random, seed " + std::to_string(plan.seed);
+  return std::string(layer::getName(plan.random.type)) + ", pseudo-random, seed " + std::to_string(plan.random.seed);
+}
+
+std::string printScores(const LayerPlan &plan) {
+  const LayerScores &scores = plan.scores;
+  return "scale " + (scores.scale > 0 ? print(scores.scale, 5) : std::string("1 / sqrt(head dim)")) +
+         (scores.softcap > 0 ? ", softcap " + formatNumber(scores.softcap, 3) : "") +
+         (scores.hasSinks ? ", a sink logit per query head" : "");
 }
 
 std::string printSizes(const LayerResult &result) {
@@ -89,6 +96,11 @@ std::string printTimes(const LayerResult &result, Phase phase) {
   return table.str();
 }
 
+/// What the model has that was not run, or "".
+std::string describeLeftOut(const LayerPlan &plan) {
+  return plan.heads.model && plan.heads.model->window > 0 && !plan.cache.isRing() ? "windows" : "";
+}
+
 std::string printNotes(const LayerResult &result) {
   const LayerPlan &plan = result.plan;
   auto [least, most] = std::minmax_element(result.cases.begin(), result.cases.end(),
@@ -97,15 +109,15 @@ std::string printNotes(const LayerResult &result) {
       "Whole layers: times are medians of " + std::to_string(least->calls) +
       (most->calls > least->calls ? " to " + std::to_string(most->calls) : "") +
       " calls, all variants in turn; before each decode call the caches are emptied.\n\"other\": " +
-      (plan.hasNorms ? "norms, " : "") + (plan.rotary.dim > 0 ? "rotary embedding, " : "") +
+      (plan.random.hasNorms ? "norms, " : "") + (plan.rotary.dim > 0 ? "rotary embedding, " : "") +
       "appending to the KV cache, conversions. \"weights GB/s\" counts each weight once a call.\n"
       "Weights: " +
       printWeights(plan) + ". Limits with " + std::to_string(result.limits.threads) + " threads: f32 FMA " +
       print(result.limits.fmaGflops, 0) + " GFLOP/s, DRAM read " + print(result.limits.dramReadGBs, 1) +
-      " GB/s.\nRotary embedding: " + describeRotary(plan.rotary) +
-      ". Error: greatest |output - float64 reference| of sampled tokens, in one pass, and with\nprefill and decoding "
+      " GB/s.\nRotary embedding: " + describeRotary(plan.rotary) + ". Scores: " + printScores(plan) +
+      ".\nError: greatest |output - float64 reference| of sampled tokens, in one pass, and with\nprefill and decoding "
       "through the cache. Difference: of the two, which is what the cache's type costs, since one pass has no cache.\n";
-  if (std::string leftOut = describeLeftOut(plan.heads, plan.cache.isRing()); !leftOut.empty())
+  if (std::string leftOut = describeLeftOut(plan); !leftOut.empty())
     notes += "Left out, though the model has them: " + leftOut + ".\n";
   return notes;
 }
@@ -166,9 +178,10 @@ nlohmann::ordered_json printLayerJson(const LayerResult &result) {
           {"cache", plan.cache.describe()},
           {"cache_element_type", plan.cache.type},
           {"weights", printWeights(plan)},
-          {"left_out", describeLeftOut(plan.heads, plan.cache.isRing())},
+          {"scores", printScores(plan)},
+          {"left_out", describeLeftOut(plan)},
           {"batch", plan.batch},
-          {"seed", plan.seed},
+          {"seed", plan.random.seed},
           {"limits",
            {{"threads", result.limits.threads},
             {"fma_gflops", result.limits.fmaGflops},

@@ -29,7 +29,18 @@ double LayerPlan::weightBytes() const {
   double elements = 0;
   for (int64_t kvHeads : heads.kvHeads)
     elements += attentionParameters(/*layers=*/1, heads.dModel, heads.heads, kvHeads, heads.headDim);
-  return elements * (weightType == layer::WeightType::F32 ? 4 : 2);
+  return elements * (random.type == layer::WeightType::F32 ? 4 : 2);
+}
+
+layer::LayerWeights LayerPlan::makeWeights(const layer::LayerConfig &config) const {
+  if (weightsPath.empty())
+    return makeRandomWeights(config, random);
+  layer::LayerWeights weights = loadLayerWeights(layer::Checkpoint(weightsPath), prefix);
+  weights.check(config);
+  for (std::vector<float> *norm : {&weights.queryNorm, &weights.keyNorm})
+    for (float &scale : *norm)
+      scale += normsAddOne ? 1 : 0;
+  return weights;
 }
 
 static double largest(const std::vector<int64_t> &values) {
@@ -62,6 +73,7 @@ LayerEntries makeEntries(const LayerPlan &plan, int64_t kvHeads) {
   entries.type = plan.type;
   entries.prefix = "kv" + std::to_string(kvHeads) + "_";
   entries.hasMasks = plan.cache.isRing(); // for the pass without a cache
+  entries.scores = plan.scores;
   entries.cacheType = plan.cache.printType();
   entries.storage = plan.cache.printStorage();
   return entries;
@@ -98,33 +110,19 @@ private:
     return std::make_unique<LoadedArtifact>(directory.file("layer.so"), plan.threads);
   }
 
-  layer::LayerWeights makeWeights(const layer::LayerConfig &config) const {
-    if (!plan.weightsPath.empty()) {
-      layer::LayerWeights weights = loadLayerWeights(layer::Checkpoint(plan.weightsPath), plan.prefix);
-      weights.check(config);
-      return weights;
-    }
-    RandomWeights options;
-    options.type = plan.weightType;
-    options.hasBiases = plan.hasBiases;
-    options.hasNorms = plan.hasNorms;
-    options.seed = plan.seed;
-    return makeRandomWeights(config, options);
-  }
-
   LayerVariant makeVariant(int64_t kvHeads) {
     std::string name = variantName(plan.heads.heads, kvHeads);
     layer::LayerConfig config = plan.config(kvHeads);
     config.check();
     progress.show(name + ": making weights");
-    layer::LayerWeights weights = makeWeights(config);
+    layer::LayerWeights weights = plan.makeWeights(config);
     LayerVariant variant;
     variant.kvHeads = kvHeads;
     variant.parameters = weights.countParameters();
     for (const layer::WeightMatrix *matrix : {&weights.query, &weights.key, &weights.value, &weights.output})
       variant.weightBytes += static_cast<double>(matrix->bytes.size());
     benches.push_back(std::make_unique<LayerBench>(config, weights, *artifact, makeEntries(plan, kvHeads), plan.cache,
-                                                   plan.seed + 100));
+                                                   plan.random.seed + 100));
     progress.show(name + ": checking against the float64 reference");
     variant.tokensChecked = countTokensToCheck(plan, kvHeads);
     variant.errors = benches.back()->check(weights, variant.tokensChecked);

@@ -92,6 +92,17 @@ gqa_rotary readRotary(const json &entry, const ModelData &model, const std::stri
   return rotary;
 }
 
+/// A field with one of two words, or "" where it is missing.
+std::string readWord(const json &entry, const char *field, const char *first, const char *second,
+                     const std::string &path, const std::string &model) {
+  if (!entry.contains(field))
+    return "";
+  if (entry[field] != first && entry[field] != second)
+    failField(path, model,
+              std::string("field '") + field + "' must be " + first + " or " + second + ", not " + entry[field].dump());
+  return entry[field];
+}
+
 ModelData readModel(const json &entry, const std::string &path) {
   if (!entry.is_object() || !entry.contains("name") || !entry["name"].is_string())
     throw std::runtime_error(path + ": every model needs a field 'name' with a string");
@@ -113,6 +124,13 @@ ModelData readModel(const json &entry, const std::string &path) {
     failField(path, model.name, "field 'softcap' must be a number, not " + entry["softcap"].dump());
   if (entry.contains("sinks") && !entry["sinks"].is_boolean())
     failField(path, model.name, "field 'sinks' must be true or false, not " + entry["sinks"].dump());
+  model.scaleDim = optionalCount("scale_dim");
+  std::string biases = readWord(entry, "biases", "qkv", "qkvo", path, model.name);
+  std::string norms = readWord(entry, "norms", "weight", "one_plus_weight", path, model.name);
+  model.hasBiases = !biases.empty();
+  model.hasOutputBias = biases == "qkvo";
+  model.hasNorms = !norms.empty();
+  model.normsAddOne = norms == "one_plus_weight";
   model.softcap = entry.value("softcap", 0.0);
   model.sinks = entry.value("sinks", false);
   if (model.heads % model.kvHeads != 0)

@@ -22,8 +22,12 @@ struct ModelData {
   int64_t window = 0;       // tokens; 0: none
   int64_t windowEvery = 0;  // 0: not given
   int64_t globalEvery = 0;  // 0: not given
+  int64_t scaleDim = 0;     // scores are scaled by 1 / sqrt of it; 0: headDim
   double softcap = 0;       // 0: off
   bool sinks = false;
+  bool hasBiases = false, hasOutputBias = false; // of the q, k and v projections, and of the output's
+  bool hasNorms = false;                         // of queries and keys
+  bool normsAddOne = false;                      // their scales are 1 + weight
 
   /// Whether layer `layer`, from 0 on, has the window: with windowEvery the first of each so many layers has it, with
   /// globalEvery all but the last of so many, else all.

@@ -12,7 +12,7 @@ namespace gqa::layer {
 /// Memory grows to what is asked for and stays. Functions throw gqa::Failure.
 class DeviceStage {
 public:
-  enum Slot { Query, Key, Value, Mask, Output, Workspace, NumSlots };
+  enum Slot { Query, Key, Value, Mask, Sinks, Output, Workspace, NumSlots };
 
   explicit DeviceStage(int ordinal) : device(cuda::Device::open(ordinal)), stream(device) {}
 

@@ -55,7 +55,7 @@ int64_t sum(const std::vector<int64_t> &counts) { return std::accumulate(counts.
 GroupedQueryAttention::GroupedQueryAttention(const LayerConfig &config, LayerWeights weights,
                                              const AttentionEntries &entries)
     : config(checked(config, weights)), numParameters(weights.countParameters()), queryNorm(weights.queryNorm),
-      keyNorm(weights.keyNorm), attention(entries, config), context(entries.context),
+      keyNorm(weights.keyNorm), attention(entries, config, weights.sinks), context(entries.context),
       rotary(cache::makeRotaryConfig(config.rotary)),
       queryProjection(std::move(weights.query), std::move(weights.queryBias)),
       keyProjection(std::move(weights.key), std::move(weights.keyBias)),

@@ -32,9 +32,10 @@ struct LayerTimes {
 /// states x,
 ///
 ///     q = x Wq^T + bq,  k = x Wk^T + bk,  v = x Wv^T + bv
-///     q, k = rotary(norm(q)), rotary(norm(k))                 norm(r) = r / sqrt(mean(r^2) + epsilon) * scale, per
-///     head y = concat over heads h (attention(q_h, k_(h / G), v_(h / G))) Wo^T + bo,   G = heads / kv_heads
+///     q, k = rotary(norm(q)), rotary(norm(k))        norm(r) = r / sqrt(mean(r^2) + epsilon) * scale, per head
+///     y = concat over heads h (attention(q_h, k_(h / G), v_(h / G), sink_h)) Wo^T + bo,        G = heads / kv_heads
 ///
+/// Biases, norms, rotary embedding and sinks are there or not, as weights and configuration have them.
 /// Hidden states are f32; projections are in the type of their weights, attention and cached keys and values in that of
 /// the entries. One layer is used by one thread at a time.
 class GroupedQueryAttention {

@@ -40,24 +40,36 @@ static bool fits(const Json &tensor, const std::string &type, const std::vector<
 }
 
 static void checkEntry(const Json &description, const std::string &name, const std::string &type,
-                       const LayerConfig &config, bool hasMask) {
+                       const LayerConfig &config, bool hasMask, bool hasSinks) {
   const Json &entry = findEntry(description, name);
-  std::vector<int64_t> query = {-1, config.numKvHeads, config.numHeads / config.numKvHeads, -1, config.getHeadDim()};
-  std::vector<int64_t> key = {-1, config.numKvHeads, -1, config.getHeadDim()};
+  int64_t group = config.numHeads / config.numKvHeads;
+  struct TensorType {
+    std::string type;
+    std::vector<int64_t> shape;
+  };
+  TensorType query{type, {-1, config.numKvHeads, group, -1, config.getHeadDim()}};
+  TensorType key{type, {-1, config.numKvHeads, -1, config.getHeadDim()}};
+  std::vector<TensorType> wanted = {query, key, key};
+  if (hasMask)
+    wanted.push_back({"i1", {-1, -1, -1}});
+  if (hasSinks)
+    wanted.push_back({"f32", {config.numKvHeads, group}});
   const Json &arguments = entry.at("arguments"), &results = entry.at("results");
-  bool isGood = arguments.size() == (hasMask ? 4 : 3) && results.size() == 1 && fits(arguments[0], type, query) &&
-                fits(arguments[1], type, key) && fits(arguments[2], type, key) && fits(results[0], type, query) &&
-                (!hasMask || fits(arguments[3], "i1", {-1, -1, -1}));
+  bool isGood = arguments.size() == wanted.size() && results.size() == 1 && fits(results[0], type, query.shape);
+  for (size_t i = 0; isGood && i < wanted.size(); ++i)
+    isGood = fits(arguments[i], wanted[i].type, wanted[i].shape);
   if (isGood)
     return;
-  auto print = [&](const std::vector<int64_t> &shape) {
-    std::string text = type + "[";
-    for (size_t dim = 0; dim < shape.size(); ++dim)
-      text += (dim ? ", " : "") + (shape[dim] < 0 ? "?" : std::to_string(shape[dim]));
+  auto print = [](const TensorType &tensor) {
+    std::string text = tensor.type + "[";
+    for (size_t dim = 0; dim < tensor.shape.size(); ++dim)
+      text += (dim ? ", " : "") + (tensor.shape[dim] < 0 ? "?" : std::to_string(tensor.shape[dim]));
     return text + "]";
   };
-  throw std::invalid_argument("entry '" + name + "' must take " + print(query) + ", " + print(key) + ", " + print(key) +
-                              (hasMask ? ", i1[?, ?, ?]" : "") + " and return " + print(query) + "; it takes " +
+  std::string text;
+  for (const TensorType &tensor : wanted)
+    text += (text.empty() ? "" : ", ") + print(tensor);
+  throw std::invalid_argument("entry '" + name + "' must take " + text + " and return " + print(query) + "; it takes " +
                               arguments.dump() + " and returns " + results.dump());
 }
 
@@ -70,8 +82,9 @@ template <typename Body> static auto translate(Body body) -> decltype(body()) {
   }
 }
 
-LayerAttention::LayerAttention(const AttentionEntries &entries, const LayerConfig &config)
-    : entries(entries), numHeads(config.numHeads), numKvHeads(config.numKvHeads), headDim(config.getHeadDim()) {
+LayerAttention::LayerAttention(const AttentionEntries &entries, const LayerConfig &config, std::vector<float> sinks)
+    : entries(entries), numHeads(config.numHeads), numKvHeads(config.numKvHeads), headDim(config.getHeadDim()),
+      sinks(std::move(sinks)) {
   if (!entries.context || !entries.artifact)
     throw std::invalid_argument("the layer needs a context and an artifact for its attention");
   checkStatus(entries.context, gqa_artifact_can_run_on(entries.context, entries.artifact, entries.device));
@@ -85,9 +98,10 @@ LayerAttention::LayerAttention(const AttentionEntries &entries, const LayerConfi
     throw std::invalid_argument("entry '" + entries.any + "' must take f32, f16 or bf16 queries, got '" + name + "'");
   type = {static_cast<uint8_t>(name == "bf16" ? kDLBfloat : kDLFloat), static_cast<uint8_t>(name == "f32" ? 32 : 16),
           1};
-  checkEntry(description, entries.any, name, config, /*hasMask=*/false);
+  bool hasSinks = !this->sinks.empty();
+  checkEntry(description, entries.any, name, config, /*hasMask=*/false, hasSinks);
   if (!entries.masked.empty())
-    checkEntry(description, entries.masked, name, config, /*hasMask=*/true);
+    checkEntry(description, entries.masked, name, config, /*hasMask=*/true, hasSinks);
   // How a cache stores keys is known when there is one: checkCache().
   for (const std::string &entry : {entries.cached, entries.cachedMasked})
     if (!entry.empty())
@@ -111,6 +125,10 @@ void *LayerAttention::stageInput(int slot, const void *data, int64_t bytes) cons
                : const_cast<void *>(data);
 }
 
+void *LayerAttention::stageSinks() const {
+  return stageInput(DeviceStage::Sinks, sinks.data(), static_cast<int64_t>(sinks.size() * sizeof(float)));
+}
+
 /// Bytes of sequences that lie one after another.
 static int64_t countBytes(const HeadsView &view, DLDataType type) {
   return view.shape[0] * view.strides[0] * type.bits / 8;
@@ -130,6 +148,13 @@ void LayerAttention::run(const HeadsView &query, const HeadsView &key, const Hea
   if (mask) {
     m.data = stageInput(DeviceStage::Mask, mask, countBytes(maskView, m.dtype));
     inputs.push_back(&m);
+  }
+  int64_t group = numHeads / numKvHeads;
+  HeadsView sinkView = {nullptr, {numKvHeads, group}, {group, 1}};
+  DLTensor s = makeTensor(sinkView, {kDLFloat, 32, 1});
+  if (!sinks.empty()) {
+    s.data = stageSinks();
+    inputs.push_back(&s);
   }
   const std::string &entry = mask ? entries.masked : entries.any;
   auto numInputs = static_cast<int32_t>(inputs.size());
@@ -163,6 +188,9 @@ gqa_status LayerAttention::attend(const CacheQueries &queries, void *query, cons
   arguments.queries = &q;
   arguments.output = &o;
   arguments.mask = maskKeys > 0 ? &m : nullptr;
+  HeadsView sinkView = {sinks.empty() ? nullptr : stageSinks(), {numHeads}, {1}};
+  DLTensor s = makeTensor(sinkView, {kDLFloat, 32, 1});
+  arguments.sinks = sinks.empty() ? nullptr : &s;
   const std::string &entry = maskKeys > 0 ? entries.cachedMasked : entries.cached;
   auto size = static_cast<int32_t>(queries.counts.size());
   if (stage) {

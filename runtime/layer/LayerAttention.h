@@ -17,7 +17,8 @@ class DeviceStage;
 ///     query  [b, hkv, g, m, head_dim]        key, value  [b, hkv, n, head_dim]        output  as query
 ///
 /// all f32, all f16 or all bf16, with any b, m and n. What else attention does (scale, causal, softcap, window) is
-/// compiled in; query i stands at position n - m + i. Entries for a KV cache are those of gqa_cache_attend
+/// compiled in; query i stands at position n - m + i. Where the layer has sinks, all entries take them as their last
+/// input, sink [hkv, g], f32. Entries for a KV cache are those of gqa_cache_attend
 /// (`gqa-compile --for-cache`): they fix how keys and values are stored, and take queries of the same type.
 struct AttentionEntries {
   gqa_context *context = nullptr;         ///< runs them; outlives the layer, as the artifact does
@@ -48,8 +49,9 @@ struct CacheQueries {
 /// The entries as a layer calls them.
 class LayerAttention {
 public:
-  /// Throws std::invalid_argument, saying which entry differs in what, unless they fit the layer.
-  LayerAttention(const AttentionEntries &entries, const LayerConfig &config);
+  /// Throws std::invalid_argument, saying which entry differs in what, unless they fit the layer. `sinks`: none, or one
+  /// per query head.
+  LayerAttention(const AttentionEntries &entries, const LayerConfig &config, std::vector<float> sinks);
 
   DLDataType getType() const { return type; }
   int64_t getElementBytes() const { return type.bits / 8; }
@@ -73,11 +75,13 @@ private:
   gqa_status attend(const CacheQueries &queries, void *query, const uint8_t *mask, int64_t maskKeys,
                     void *output) const;
   void *stageInput(int slot, const void *data, int64_t bytes) const;
+  void *stageSinks() const;
   DLTensor makeTensor(const HeadsView &view, DLDataType type) const;
 
   AttentionEntries entries;
   DLDataType type;
   int64_t numHeads, numKvHeads, headDim;
+  std::vector<float> sinks;
   std::shared_ptr<DeviceStage> stage; ///< null: on the host
 };
 

@@ -21,6 +21,7 @@ void visitWeights(Weights &weights, Matrix visitMatrix, Vector visitVector) {
   visitVector("o_proj.bias", weights.outputBias);
   visitVector("q_norm.weight", weights.queryNorm);
   visitVector("k_norm.weight", weights.keyNorm);
+  visitVector("sinks", weights.sinks);
 }
 
 std::string print(const std::vector<int64_t> &shape) {
@@ -82,10 +83,11 @@ void LayerWeights::check(const LayerConfig &config) const {
         if (vector.empty())
           return;
         bool isNorm = name.find("norm") != std::string::npos;
-        int64_t size = isNorm           ? config.getHeadDim()
-                       : name[0] == 'o' ? config.dModel
-                       : name[0] == 'q' ? queryRow
-                                        : keyRow;
+        int64_t size = isNorm            ? config.getHeadDim()
+                       : name == "sinks" ? config.numHeads
+                       : name[0] == 'o'  ? config.dModel
+                       : name[0] == 'q'  ? queryRow
+                                         : keyRow;
         expect(name, {static_cast<int64_t>(vector.size())}, {size});
       });
 }

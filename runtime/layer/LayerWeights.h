@@ -26,7 +26,7 @@ struct WeightMatrix {
   }
 };
 
-/// What a layer has learnt. Biases and norms are empty where a model has none.
+/// What a layer has learnt. Biases, norms and sinks are empty where a model has none.
 struct LayerWeights {
   WeightMatrix query;  ///< [heads * head_dim, d_model]
   WeightMatrix key;    ///< [kv_heads * head_dim, d_model]
@@ -34,6 +34,7 @@ struct LayerWeights {
   WeightMatrix output; ///< [d_model, heads * head_dim]
   std::vector<float> queryBias, keyBias, valueBias, outputBias;
   std::vector<float> queryNorm, keyNorm; ///< [head_dim]: scales of the RMS norms
+  std::vector<float> sinks;              ///< [heads]: a logit in the denominator of each softmax
 
   /// Elements of all of them.
   int64_t countParameters() const;
@@ -52,6 +53,7 @@ std::vector<float> loadVector(const Checkpoint &checkpoint, const std::string &n
 ///
 ///     q_proj.weight  k_proj.weight  v_proj.weight  o_proj.weight    and the same with .bias, if there
 ///     q_norm.weight  k_norm.weight                                  if there (Qwen 3)
+///     sinks                                                         if there (gpt-oss)
 ///
 /// Throws std::runtime_error, naming the file and the tensor.
 LayerWeights loadLayerWeights(const Checkpoint &checkpoint, const std::string &prefix);

@@ -40,12 +40,14 @@ struct Case {
   Storage storage = {};
   bool isOnDevice = false; ///< attention and caches are on the driver that pretends, with emulated kernels
   gqa_rotary_scaling scaling = GQA_ROTARY_UNSCALED;
+  LayerScores scores = {};
 };
 
 std::ostream &operator<<(std::ostream &stream, const Case &test) {
   return stream << test.heads << "_" << test.kvHeads << "_" << test.headDim << "_" << getName(test.type) << "_"
                 << getName(test.weightType) << (test.storage.pageSize ? "_pages" : "")
-                << (test.storage.window ? "_ring" : "") << test.storage.type << (test.isOnDevice ? "_device" : "");
+                << (test.storage.window ? "_ring" : "") << test.storage.type << (test.isOnDevice ? "_device" : "")
+                << (test.scores.softcap > 0 ? "_softcap" : "") << (test.scores.hasSinks ? "_sinks" : "");
 }
 
 /// Compiles each module once.
@@ -104,11 +106,13 @@ protected:
     config.threads = 2;
     RandomWeights random;
     random.type = test.weightType;
-    random.hasBiases = test.hasBiases;
+    random.hasBiases = random.hasOutputBias = test.hasBiases;
     random.hasNorms = test.hasNorms;
+    random.hasSinks = test.scores.hasSinks;
     weights = makeRandomWeights(config, random);
     names.type = test.type;
     names.hasMasks = names.hasCachedMasks = !test.storage.window && !test.storage.isQuantised();
+    names.scores = test.scores;
     names.cacheType = test.storage.type;
     if (test.storage.pageSize)
       names.storage = "page-size=" + std::to_string(test.storage.pageSize);
@@ -134,7 +138,9 @@ protected:
 
   static DLDevice getDevice() { return {GetParam().isOnDevice ? kDLCUDA : kDLCPU, 0}; }
 
-  LayerInput getInput(const uint8_t *mask = nullptr) const { return {config, weights, x.data(), kTokens, mask}; }
+  LayerInput getInput(const uint8_t *mask = nullptr) const {
+    return {config, weights, x.data(), kTokens, mask, GetParam().scores};
+  }
 
   std::unique_ptr<gqa_cache, CacheCloser> makeCache(int64_t sequences, int64_t capacity = kTokens) const {
     const Storage &storage = GetParam().storage;
@@ -335,6 +341,11 @@ TEST_P(Layer, RefusesWhatDoesNotFitAndChangesNothing) {
   EXPECT_EQ(messageOf([&] { GroupedQueryAttention(config, weights, entries); }),
             "the artifact has no entry 'none'; it has: any, cached, cached_decode, masked, cached_masked, "
             "cached_masked_decode");
+  LayerWeights otherWeights = weights;
+  otherWeights.sinks.resize(weights.sinks.empty() ? static_cast<size_t>(config.numHeads) : 0);
+  EXPECT_NE(
+      messageOf([&] { GroupedQueryAttention(config, otherWeights, getEntries()); }).find("entry 'any' must take "),
+      std::string::npos);
   entries.any = "masked";
   EXPECT_NE(messageOf([&] { GroupedQueryAttention(config, weights, entries); }).find("entry 'masked' must take "),
             std::string::npos);
@@ -414,6 +425,12 @@ constexpr Storage kRingOfOne = {8, /*window=*/16};
 constexpr Storage kI8 = {4, 0, 0, 0, "i8"};
 constexpr Storage kI4 = {16, 0, 0, 0, "i4"};
 
+/// The same with a softcap that bends scores, another scale and sinks.
+Case adjust(Case test) {
+  test.scores = {0.4, 3, /*hasSinks=*/true};
+  return test;
+}
+
 /// The same with rotary frequencies that are scaled.
 Case scale(Case test, gqa_rotary_scaling scaling) {
   test.scaling = scaling;
@@ -425,11 +442,11 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         scale(Case{32, 4, 4, 8, ElementType::f32, WeightType::F32, false, false, 8, GQA_ROTARY_HALF_SPLIT, kRing},
               GQA_ROTARY_LINEAR),
-        Case{40, 5, 1, 24, ElementType::f32, WeightType::F32, false, true, 10, GQA_ROTARY_INTERLEAVED, kRingOfOne},
+        adjust({40, 5, 1, 24, ElementType::f32, WeightType::F32, false, true, 10, GQA_ROTARY_INTERLEAVED, kRingOfOne}),
         scale(Case{96, 6, 3, 16, ElementType::f32, WeightType::F32, true, true, 16, GQA_ROTARY_HALF_SPLIT, kI4},
               GQA_ROTARY_YARN),
         Case{40, 5, 1, 24, ElementType::f32, WeightType::F32, false, false, 24, GQA_ROTARY_HALF_SPLIT, kI8},
-        Case{32, 4, 4, 8, ElementType::f16, WeightType::F32, false, false, 8, GQA_ROTARY_HALF_SPLIT, kRing, true},
+        adjust({32, 4, 4, 8, ElementType::f16, WeightType::F32, false, false, 8, GQA_ROTARY_HALF_SPLIT, kRing, true}),
         Case{64, 8, 2, 32, ElementType::f16, WeightType::F32, true, false, 32, GQA_ROTARY_HALF_SPLIT, kI8, true}),
     [](const ::testing::TestParamInfo<Case> &info) {
       std::ostringstream name;
@@ -450,6 +467,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{32, 4, 4, 8, ElementType::f32, WeightType::F32, false, false, 8, GQA_ROTARY_HALF_SPLIT, kPages},
         Case{96, 6, 3, 16, ElementType::f16, WeightType::F32, true, true, 16, GQA_ROTARY_HALF_SPLIT, kPages},
         Case{40, 5, 1, 24, ElementType::f32, WeightType::F32, false, true, 10, GQA_ROTARY_INTERLEAVED, kPages},
+        adjust({96, 6, 3, 16, ElementType::f32, WeightType::F32, true, false, 16, GQA_ROTARY_HALF_SPLIT, kPages}),
         Case{64, 8, 2, 32, ElementType::bf16, WeightType::F32, true, false, 32, GQA_ROTARY_HALF_SPLIT, kPages, true}),
     [](const ::testing::TestParamInfo<Case> &info) {
       std::ostringstream name;

@@ -49,9 +49,9 @@ TEST_F(Weights, AreStoredUnderTheNamesOfLlamaCheckpoints) {
   LayerConfig config = makeConfig(12, 6, 3);
   RandomWeights random;
   random.type = WeightType::BF16;
-  random.hasBiases = random.hasNorms = true;
+  random.hasBiases = random.hasOutputBias = random.hasNorms = random.hasSinks = true;
   LayerWeights weights = makeRandomWeights(config, random);
-  EXPECT_EQ(weights.countParameters(), 2 * 12 * 12 + 2 * 12 * 6 + 12 + 6 + 6 + 12 + 2 + 2);
+  EXPECT_EQ(weights.countParameters(), 2 * 12 * 12 + 2 * 12 * 6 + 12 + 6 + 6 + 12 + 2 + 2 + 6);
   saveLayerWeights(path, "model.layers.7.self_attn.", weights);
   Checkpoint file(path);
   const StoredTensor *key = file.find("model.layers.7.self_attn.k_proj.weight");
@@ -59,12 +59,13 @@ TEST_F(Weights, AreStoredUnderTheNamesOfLlamaCheckpoints) {
   EXPECT_EQ(key->type, "BF16");
   EXPECT_EQ(key->shape, (std::vector<int64_t>{6, 12}));
   for (const char *name : {"q_proj.weight", "v_proj.weight", "o_proj.weight", "q_proj.bias", "k_proj.bias",
-                           "v_proj.bias", "o_proj.bias", "q_norm.weight", "k_norm.weight"})
+                           "v_proj.bias", "o_proj.bias", "q_norm.weight", "k_norm.weight", "sinks"})
     EXPECT_NE(file.find(std::string("model.layers.7.self_attn.") + name), nullptr) << name;
   LayerWeights loaded = loadLayerWeights(file, "model.layers.7.self_attn.");
   EXPECT_EQ(loaded.output.bytes, weights.output.bytes);
   EXPECT_EQ(loaded.valueBias, weights.valueBias);
   EXPECT_EQ(loaded.keyNorm, weights.keyNorm);
+  EXPECT_EQ(loaded.sinks, weights.sinks);
   EXPECT_EQ(loaded.countParameters(), weights.countParameters());
 }
 
@@ -101,6 +102,10 @@ TEST_F(Weights, WhatDoesNotFitIsNamed) {
   weights.outputBias.resize(5);
   EXPECT_EQ(messageOf([&] { weights.check(makeConfig(12, 6, 3)); }),
             "o_proj.bias must have shape [12] for these heads, got [5]");
+  weights.outputBias.clear();
+  weights.sinks.resize(3);
+  EXPECT_EQ(messageOf([&] { weights.check(makeConfig(12, 6, 3)); }),
+            "sinks must have shape [6] for these heads, got [3]");
 }
 
 } // namespace

@@ -43,6 +43,22 @@ TEST(ModelData, ShippedFileHoldsWhatItSays) {
   EXPECT_EQ(findModel(models, "mistral-7b-v0.1").countWindowLayers(), 32);
   EXPECT_EQ(llama.countWindowLayers(), 0);
   EXPECT_TRUE(findModel(models, "gpt-oss-20b").sinks);
+  EXPECT_EQ(findModel(models, "gemma-3-27b").scaleDim, 168);
+  EXPECT_EQ(findModel(models, "gemma-3-12b").scaleDim, 0);
+}
+
+std::string describeWeights(const ModelData &model) {
+  return std::string(model.hasBiases ? "qkv" : "") + (model.hasOutputBias ? "o" : "") +
+         (model.hasNorms ? " norms" : "") + (model.normsAddOne ? " + 1" : "");
+}
+
+TEST(ModelData, BiasesAndNorms) {
+  std::vector<ModelData> models = shipped();
+  EXPECT_EQ(describeWeights(findModel(models, "llama-3-8b")), "");
+  EXPECT_EQ(describeWeights(findModel(models, "qwen2.5-7b")), "qkv");
+  EXPECT_EQ(describeWeights(findModel(models, "gpt-oss-20b")), "qkvo");
+  EXPECT_EQ(describeWeights(findModel(models, "qwen3-14b")), " norms");
+  EXPECT_EQ(describeWeights(findModel(models, "gemma-3-4b")), " norms + 1");
 }
 
 void expectRotary(const gqa_rotary &rotary, const std::string &description, int64_t dim) {
@@ -167,6 +183,10 @@ TEST(ModelData, DamagedFilesAreDiagnosed) {
   std::string head = R"({"models": [{"name": "x", "layers": 1, "d_model": 8, "heads": 6, "head_dim": 4, "kv_heads": )";
   EXPECT_EQ(parseError(head + "4}]}"), "f.json: model 'x': query heads (6) must be a multiple of K/V heads (4)");
   EXPECT_EQ(parseError(head + R"(3, "sinks": 1}]})"), "f.json: model 'x': field 'sinks' must be true or false, not 1");
+  EXPECT_EQ(parseError(head + R"(3, "biases": true}]})"),
+            "f.json: model 'x': field 'biases' must be qkv or qkvo, not true");
+  EXPECT_EQ(parseError(head + R"(3, "scale_dim": 0}]})"),
+            "f.json: model 'x': field 'scale_dim' must be a positive integer, not 0");
   EXPECT_EQ(parseError(head + R"(3, "rope_base": 1}]})"),
             "f.json: model 'x': field 'rope_base' must be a number above 1, not 1");
   std::string scaling = head + R"(3, "rope_base": 100, "rope_scaling": )";
