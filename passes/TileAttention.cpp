@@ -36,7 +36,7 @@ private:
   SmallVector<Value> tileSplit() {
     int64_t split = task.schedule.getSplit();
     SmallVector<OpFoldResult> counts = task.getCounts();
-    OpFoldResult splits = math.ceilDiv(task.keyExtent, split);
+    OpFoldResult splits = math.ceilDiv(buildLongest(), split);
     auto emptyPartials = [&](ArrayRef<OpFoldResult> tileSizes) -> Value {
       SmallVector<OpFoldResult> sizes(counts);
       sizes.push_back(splits);
@@ -66,6 +66,26 @@ private:
       SoftmaxState init = buildInitialState(b, loc, task.accMap, task.rowMap, task.accSizes(), task.rowSizes());
       results.insertResults(buildMerge(b, loc, partial, init), destinations);
     });
+  }
+
+  /// Keys of the longest sequence, which may be far fewer than there is room for. Ranges behind them would be empty,
+  /// and to merge an empty one changes nothing.
+  OpFoldResult buildLongest() {
+    MutableOperandRange kvLen = task.op.getKvLenMutable(), length = task.op.getLengthMutable();
+    std::optional<MappedTensor> lengths = task.operand(length.empty() ? kvLen : length);
+    if (!lengths)
+      return task.keyExtent;
+    OpFoldResult batch = hasDim(lengths->map, Dim::b) ? task.extent(Dim::b) : math.constant(1);
+    auto loop = scf::ForOp::create(
+        b, loc, math.value(math.constant(0)), math.value(batch), math.value(math.constant(1)),
+        math.value(math.constant(0)), [&](OpBuilder &nested, Location l, Value sequence, ValueRange longest) {
+          SmallVector<Value> indices(hasDim(lengths->map, Dim::b) ? 1 : 0, sequence);
+          Value element = tensor::ExtractOp::create(nested, l, lengths->tensor, indices);
+          element = arith::IndexCastOp::create(nested, l, nested.getIndexType(), element);
+          scf::YieldOp::create(nested, l, arith::MaxSIOp::create(nested, l, longest[0], element).getResult());
+        });
+    OpFoldResult longest = loop.getResult(0);
+    return SequenceLength::get(math, task.op, task.keyExtent, longest, length.empty() ? OpFoldResult() : longest).keys;
   }
 
   RewriterBase &b;

@@ -211,13 +211,25 @@ func.func @padded(%q: tensor<8x16xf32>, %k: tensor<13x16xf32>) -> tensor<8x16xf3
 // -----
 
 // Pages of 16 tokens, blocks of 64 keys: a full block is gathered, an edge block copied page by page and padded. Ranges of
-// keys are tasks; all sequences of a range come in a row.
+// keys are tasks, as many as the longest sequence has; all sequences of a range come in a row.
 #schedule = #gqa.schedule<lanes = head_dim, g = 2, m = 1, rows = 2, n = 64, split = 64, dot = false>
+// CHECK-DAG: #[[CLAMP:.*]] = affine_map<()[s0, s1] -> (s1, s0)>
+// CHECK-DAG: #[[SIGN:.*]] = affine_map<()[s0] -> (0, s0)>
+// CHECK-DAG: #[[RANGES:.*]] = affine_map<()[s0] -> (s0 ceildiv 64)>
 // CHECK-LABEL: func @pages
 // CHECK-SAME: %[[Q:[a-z0-9]*]]: tensor<?x2x16xf32>, %[[K:[a-z0-9]*]]: tensor<?x16x16xf32>
+// CHECK-SAME: %[[LENGTHS:[a-z0-9]*]]: tensor<?xi32>, %{{[a-z0-9]*}}: tensor<?x2x16xf32>)
+// CHECK: %[[ROOM:.*]] = arith.select
 func.func @pages(%q: tensor<?x2x16xf32>, %k: tensor<?x16x16xf32>, %v: tensor<?x16x16xf32>, %t: tensor<?x?xi32>,
                  %len: tensor<?xi32>, %init: tensor<?x2x16xf32>) -> tensor<?x2x16xf32> {
-  // CHECK: scf.forall (%[[RANGE:.*]], %[[B:.*]]) in
+  // CHECK: %[[LONGEST:.*]] = scf.for %[[I:.*]] = %c0 to %{{.*}} step %c1 iter_args(%[[SO_FAR:.*]] = %c0)
+  // CHECK: %[[LENGTH:.*]] = tensor.extract %[[LENGTHS]][%[[I]]]
+  // CHECK: %[[KEYS:.*]] = arith.index_cast %[[LENGTH]]
+  // CHECK: arith.maxsi %[[SO_FAR]], %[[KEYS]]
+  // CHECK: %[[HELD:.*]] = affine.min #[[CLAMP]]()[%[[LONGEST]], %[[ROOM]]]
+  // CHECK: %[[STORED:.*]] = affine.max #[[SIGN]]()[%[[HELD]]]
+  // CHECK: %[[COUNT:.*]] = affine.apply #[[RANGES]]()[%[[STORED]]]
+  // CHECK: scf.forall (%[[RANGE:.*]], %[[B:.*]]) in (%[[COUNT]], %{{.*}})
   // CHECK: %[[TABLE:.*]] = tensor.extract_slice %{{.*}}[%[[B]], 0] [1, %{{.*}}] [1, 1] : tensor<?x?xi32> to tensor<?xi32>
   // CHECK: scf.for
   // CHECK: %[[PAGES:.*]] = tensor.extract_slice %[[K]][0, 0, 0]
