@@ -3,6 +3,7 @@
 #include "runtime/ArtifactTrailer.h"
 #include "runtime/Context.h"
 #include "runtime/CpuFeatures.h"
+#include "runtime/DeviceType.h"
 
 #include <cerrno>
 #include <cstring>
@@ -224,11 +225,12 @@ GQA_API gqa_status gqa_artifact_can_run_on(gqa_context *context, const gqa_artif
     return GQA_INVALID_ARGUMENT;
   return context->guard([&] {
     artifact->checkCpu();
-    if (device.device_type == kDLCUDA)
+    if (gqa::getDeviceType(device) == kDLCUDA)
       artifact->checkDevice(*context->getDevice(device.device_id));
-    else if (device.device_type != kDLCPU)
-      gqa::fail(GQA_INVALID_ARGUMENT, "device type " + std::to_string(device.device_type) + " is neither the CPU (" +
-                                          std::to_string(kDLCPU) + ") nor CUDA (" + std::to_string(kDLCUDA) + ")");
+    else if (gqa::getDeviceType(device) != kDLCPU)
+      gqa::fail(GQA_INVALID_ARGUMENT, "device type " + std::to_string(gqa::getDeviceType(device)) +
+                                          " is neither the CPU (" + std::to_string(kDLCPU) + ") nor CUDA (" +
+                                          std::to_string(kDLCUDA) + ")");
     else if (artifact->deviceCode)
       gqa::fail(GQA_UNSUPPORTED_TARGET, "'" + artifact->path + "' runs on a CUDA device, not on the CPU");
   });

@@ -1,9 +1,8 @@
 #include "runtime/TensorChecker.h"
 
+#include "runtime/DeviceType.h"
 #include "runtime/Failure.h"
-
-#include <algorithm>
-#include <cstdlib>
+#include "runtime/TensorSize.h"
 
 namespace gqa {
 
@@ -20,9 +19,6 @@ struct ElementType {
   uint8_t code;
   uint8_t bits;
 };
-
-/// Bytes that x86 and AArch64 can address, and more than there are.
-constexpr int64_t kMaxBytes = int64_t(1) << 56;
 
 constexpr ElementType kElementTypes[] = {
     {"f32", kDLFloat, 32}, {"f64", kDLFloat, 64}, {"f16", kDLFloat, 16}, {"bf16", kDLBfloat, 16}, {"i64", kDLInt, 64},
@@ -52,23 +48,6 @@ bool isSameType(DLDataType type, const std::string &name) {
   return false;
 }
 
-/// The distance of the last element from the first must be a number of bytes that an address can hold, strides of 0 and
-/// empty tensors not excepted, so that nothing that is computed from shapes overflows.
-void checkSize(const DLTensor &tensor, const std::string &what) {
-  int64_t dense = tensor.dtype.bits / 8, span = 0;
-  bool overflows = false;
-  for (int dim = tensor.ndim - 1; dim >= 0; --dim) {
-    int64_t extent = std::max<int64_t>(tensor.shape[dim], 1), step = 0;
-    overflows |= __builtin_mul_overflow(dense, extent, &dense);
-    if (!tensor.strides)
-      continue;
-    overflows |= __builtin_mul_overflow(tensor.strides[dim], (extent - 1) * (tensor.dtype.bits / 8), &step);
-    overflows |= step == INT64_MIN || __builtin_add_overflow(span, std::abs(step), &span);
-  }
-  if (overflows || (!tensor.strides && dense > kMaxBytes) || span > kMaxBytes)
-    fail(GQA_INVALID_ARGUMENT, what + " is larger than any memory");
-}
-
 void checkMemory(const DLTensor &tensor, bool isEmpty, const std::string &what) {
   if (!tensor.data && !isEmpty)
     fail(GQA_INVALID_ARGUMENT, what + " has no data");
@@ -83,11 +62,11 @@ void checkMemory(const DLTensor &tensor, bool isEmpty, const std::string &what) 
 
 /// "in CPU memory", "on CUDA device 1".
 std::string printDevice(DLDevice device) {
-  if (device.device_type == kDLCPU)
+  if (getDeviceType(device) == kDLCPU)
     return "in CPU memory";
-  if (device.device_type == kDLCUDA)
+  if (getDeviceType(device) == kDLCUDA)
     return "on CUDA device " + std::to_string(device.device_id);
-  return "on device type " + std::to_string(device.device_type);
+  return "on device type " + std::to_string(getDeviceType(device));
 }
 
 } // namespace
@@ -114,7 +93,8 @@ void TensorChecker::check(const DLTensor *tensor, const TensorDescription &expec
   if (tensor->ndim > 0 && !tensor->shape)
     fail(GQA_INVALID_ARGUMENT, what + " has no shape");
   bool isEmpty = checkShape(*tensor, expected, what);
-  checkSize(*tensor, what);
+  if (!isAddressable(*tensor))
+    fail(GQA_INVALID_ARGUMENT, what + " is larger than any memory");
   checkMemory(*tensor, isEmpty, what);
 }
 
@@ -123,7 +103,7 @@ void TensorChecker::checkDevice(const DLTensor &tensor, const std::string &what)
     return;
   bool isForDevice = place == Place::Cuda;
   DLDeviceType type = isForDevice ? kDLCUDA : kDLCPU;
-  if (tensor.device.device_type != type)
+  if (getDeviceType(tensor.device) != type)
     fail(GQA_INVALID_ARGUMENT, what + " is " + printDevice(tensor.device) + ", but the entry takes " +
                                    (isForDevice ? "memory of a CUDA device (" : "CPU memory (") + std::to_string(type) +
                                    ")");

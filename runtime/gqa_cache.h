@@ -203,7 +203,8 @@ typedef struct gqa_attend_arguments {
 /* Attends to what a layer has stored: the counts[i] last tokens of sequences[i], which have been appended, ask.
  * Decoding steps (a count of 1), chunks of prompts and any mixture are one call; sequences with a count of 0 are left
  * out. What a sequence gets does not depend on the others, nor on how its tokens lie in pages, to the bit. In a ring
- * that has overwritten tokens, at most slack + 1 of a sequence ask: others would miss keys.
+ * that has overwritten tokens, at most slack + 1 of a sequence ask, less those that have been taken back and not
+ * replaced yet: others would miss keys.
  *
  * `entry` and, for single queries if the artifact has it, `entry`_decode are entries that
  * `gqa-compile --for-cache DESCRIPTION` makes; any entry that is one gqa.attention with a block_table will do
@@ -214,12 +215,13 @@ GQA_API gqa_status gqa_cache_attend(gqa_context *context, const gqa_cache *cache
                                     const gqa_attend_arguments *arguments);
 
 /* The bytes of workspace (gqa_context_set_workspace) that gqa_cache_attend needs with these arguments, on the device of
- * the cache: 0 on the CPU. They grow with the sequences; more than that will do. Loads all kernels, if this is the first
- * call, so that gqa_cache_attend may be captured after it.
+ * the cache: 0 on the CPU. They grow with the sequences; more than that will do. Loads all kernels, if this is the
+ * first call, so that gqa_cache_attend may be captured after it.
  *
  * On a device all tensors are there, too, and gqa_cache_attend starts kernels on the context's stream and returns: it
  * waits for nothing and allocates nothing there. Block tables go along as parameters of kernels, about 1000 pages to a
- * launch, so a call that is captured attends to the same pages at each replay, unless block_table and lengths are given. */
+ * launch, so a call that is captured attends to the same pages at each replay, unless block_table and lengths are
+ * given. */
 GQA_API gqa_status gqa_cache_attend_workspace_size(gqa_context *context, const gqa_cache *cache,
                                                    const gqa_artifact *artifact, const char *entry, int32_t layer,
                                                    const gqa_sequence *sequences, const int64_t *counts,
@@ -229,11 +231,12 @@ GQA_API gqa_status gqa_cache_attend_workspace_size(gqa_context *context, const g
 /*--- Partial results ------------------------------------------------------------------------------------------------*/
 
 /* Merges attention over disjoint ranges of keys: outputs[i] is [..., dv] and lses[i] [...], all f32 and of the same
- * shapes. The result may be written over one of the parts. A row has no keys in a part where its lse is -inf; a row
- * without any gives 0 and -inf.
+ * shapes, of at most GQA_MAX_RANK dimensions. The result may be written over one of the parts. A row has no keys in a
+ * part where its lse is -inf; a row without any gives 0 and -inf.
  *
  * On a CUDA device, all on one, a kernel on the context's stream does it, for at most 48 parts, whose rows fold into at
- * most 4 dimensions. The first call with a context loads it, unless that has made a cache there; do so before capturing. */
+ * most 4 dimensions. The first call with a context loads it, unless that has made a cache there; do so before
+ * capturing. */
 GQA_API gqa_status gqa_merge(gqa_context *context, const DLTensor *const *outputs, const DLTensor *const *lses,
                              int32_t num_parts, DLTensor *output, DLTensor *lse);
 

@@ -137,11 +137,13 @@ private:
       fail(GQA_INVALID_ARGUMENT, "sequence " + std::to_string(sequence) + " has " + std::to_string(length) +
                                      " tokens in layer " + std::to_string(layer) + ", so not " + std::to_string(count) +
                                      " last queries");
-    bool hasOverwritten = view.ring_slots > 0 && length > view.sinks + view.ring_slots;
-    if (hasOverwritten && count > view.slack + 1)
+    const SlotMap &slots = cache->cache.getLayer(layer).getSlots();
+    int64_t oldest = cache->cache.getState(sequence, layer).oldest;
+    if (count > 0 && !slots.canTruncate(length - count + 1, oldest))
       fail(GQA_INVALID_ARGUMENT, "sequence " + std::to_string(sequence) + " asks with " + std::to_string(count) +
                                      " tokens, but the ring of layer " + std::to_string(layer) +
-                                     " keeps the windows of the last " + std::to_string(view.slack + 1));
+                                     " keeps the windows of the last " +
+                                     std::to_string(length + 1 - slots.window - oldest));
   }
 
   void runGroup(int64_t count, const std::vector<Member> &members) {

@@ -1,6 +1,7 @@
 // The C interface of the KV cache.
 
 #include "runtime/Context.h"
+#include "runtime/DeviceType.h"
 #include "runtime/cache/CacheHandle.h"
 #include "runtime/cache/HostBlocks.h"
 #include "runtime/cache/RotaryArgument.h"
@@ -126,12 +127,11 @@ struct ReadTarget {
              const LayerState &state, int64_t begin)
       : layer(layer), arena(arena), state(state), begin(begin),
         rows(tensor, what, {-1, arena.getShape().heads, arena.getShape().dim}, /*allowsHalf=*/false) {
-    int64_t end = begin + rows.shape[0];
     if (begin < 0 || begin > state.length || rows.shape[0] > state.length - begin)
-      fail(GQA_INVALID_ARGUMENT, std::string(what) + ": tokens " + std::to_string(begin) + " to " +
-                                     std::to_string(end) + " are not among the " + std::to_string(state.length) +
+      fail(GQA_INVALID_ARGUMENT, std::string(what) + ": " + std::to_string(rows.shape[0]) + " tokens from " +
+                                     std::to_string(begin) + " on are not among the " + std::to_string(state.length) +
                                      " of the sequence");
-    for (int64_t position = begin; position < end; ++position)
+    for (int64_t position = begin; position < begin + rows.shape[0]; ++position)
       if (!layer.isStored(state, position))
         fail(GQA_INVALID_ARGUMENT, std::string(what) + ": token " + std::to_string(position) +
                                        " is not stored any more; the oldest in the ring is " +
@@ -233,7 +233,7 @@ void getTable(const KVCache &cache, int32_t layer, const gqa_sequence *sequences
                                    std::to_string(target.rowSize));
   for (int32_t i = 0; i < numSequences; ++i) {
     const LayerState &state = cache.getState(sequences[i], layer);
-    if (target.table)
+    if (target.table && longest > 0)
       std::copy_n(state.table.begin(), slots.getUsedBlocks(state.length), target.table + i * target.rowSize);
     if (target.kvLengths)
       target.kvLengths[i] = static_cast<int32_t>(slots.getUsedSlots(state.length));
@@ -265,16 +265,16 @@ GQA_API gqa_status gqa_cache_create_on(gqa_context *context, const gqa_cache_con
                                        gqa_cache **cache) {
   if (!context)
     return GQA_INVALID_ARGUMENT;
-  if (device.device_type == kDLCPU)
+  if (gqa::getDeviceType(device) == kDLCPU)
     return gqa_cache_create(context, config, cache);
   return context->guard([&] {
     require("config and cache", config, cache);
     *cache = nullptr;
     requireList("layers", config->layers, config->num_layers);
-    if (device.device_type != kDLCUDA)
+    if (gqa::getDeviceType(device) != kDLCUDA)
       gqa::fail(GQA_INVALID_ARGUMENT, "a cache must be in CPU memory (device type " + std::to_string(kDLCPU) +
                                           ") or on a CUDA device (" + std::to_string(kDLCUDA) + "), got device type " +
-                                          std::to_string(device.device_type));
+                                          std::to_string(gqa::getDeviceType(device)));
     gqa::cache::CacheConfig made = gqa::cache::makeConfig(*config);
     auto place = std::make_unique<gqa::cuda::CacheDevice>(context->getDevice(device.device_id));
     context->getAttendProgram(device.device_id);

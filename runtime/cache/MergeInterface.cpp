@@ -1,6 +1,7 @@
 // The C interface of merging partial results.
 
 #include "runtime/Context.h"
+#include "runtime/DeviceType.h"
 #include "runtime/MergePartials.h"
 #include "runtime/cache/DeviceMerge.h"
 #include "runtime/gqa_cache.h"
@@ -60,7 +61,7 @@ void merge(gqa_context &context, const DLTensor *const *outputs, const DLTensor 
   if (shape.empty())
     fail(GQA_INVALID_ARGUMENT, "output must have rank 1 at least, got rank 0");
   std::vector<int64_t> rows(shape.begin(), shape.end() - 1);
-  bool isOnDevice = output->device.device_type == kDLCUDA;
+  bool isOnDevice = getDeviceType(output->device) == kDLCUDA;
   DLDevice device = isOnDevice ? output->device : DLDevice{kDLCPU, 0};
   auto check = [&](const DLTensor *values, const DLTensor *sums, const std::string &suffix) -> MergeTensors {
     return {TensorArgument(values, "output" + suffix, shape, /*allowsHalf=*/false, device),

@@ -1,6 +1,7 @@
 #include "runtime/cache/PackedRows.h"
 
 #include "runtime/Context.h"
+#include "runtime/TensorSize.h"
 #include "runtime/cache/TensorArgument.h"
 
 #include <algorithm>
@@ -14,6 +15,8 @@ PackedRows::PackedRows(const DLTensor *tensor, const std::string &what, const st
   checkDevice(*tensor, what, device);
   if (shape.size() != wanted.size())
     refuse("must have rank " + std::to_string(wanted.size()) + ", got " + std::to_string(shape.size()));
+  if (!isAddressable(*tensor))
+    refuse("is larger than any memory");
   bool isEmpty = false;
   for (size_t dim = shape.size(); dim > 0; --dim) {
     int64_t extent = shape[dim - 1];
@@ -43,6 +46,9 @@ void PackedRows::requireType(const std::string &name) const {
   if (!holds)
     fail(GQA_INVALID_ARGUMENT, what + " must be " + name + " as the artifact's entry has them, got DLPack type (" +
                                    std::to_string(dtype.code) + ", " + std::to_string(dtype.bits) + ")");
+  if (reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(getElementBytes()) != 0)
+    fail(GQA_INVALID_ARGUMENT,
+         what + " must be aligned to its elements of " + std::to_string(getElementBytes()) + " bytes");
 }
 
 RowGroup::RowGroup(const PackedRows &rows, const std::vector<int64_t> &firstRows, int64_t count, AttendMemory &memory)

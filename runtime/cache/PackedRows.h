@@ -18,7 +18,7 @@ public:
   /// stride 1 and data. `what` begins the message.
   PackedRows(const DLTensor *tensor, const std::string &what, const std::vector<int64_t> &shape, DLDevice device);
 
-  /// Throws unless elements are of the type that MLIR calls `name`: f32, f16, bf16, i8 (any byte).
+  /// Throws unless elements are of the type that MLIR calls `name`, f32, f16, bf16 or i8 (any byte), and aligned.
   void requireType(const std::string &name) const;
 
   int64_t getTokens() const { return shape[0]; }

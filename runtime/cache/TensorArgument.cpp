@@ -1,20 +1,20 @@
 #include "runtime/cache/TensorArgument.h"
 
 #include "runtime/Context.h"
-
-#include <algorithm>
+#include "runtime/DeviceType.h"
+#include "runtime/TensorSize.h"
 
 namespace gqa::cache {
-
-/// More elements than any address space has room for.
-constexpr int64_t kMaxElements = int64_t(1) << 54;
 
 [[noreturn]] static void refuse(const std::string &message) { fail(GQA_INVALID_ARGUMENT, message); }
 
 std::vector<int64_t> getShape(const DLTensor *tensor, const std::string &what) {
   if (!tensor)
     refuse(what + " must not be null");
-  if (tensor->ndim < 0 || (tensor->ndim > 0 && !tensor->shape))
+  if (tensor->ndim < 0 || tensor->ndim > GQA_MAX_RANK)
+    refuse(what + " must have a rank from 0 to " + std::to_string(GQA_MAX_RANK) + ", got " +
+           std::to_string(tensor->ndim));
+  if (tensor->ndim > 0 && !tensor->shape)
     refuse(what + " has rank " + std::to_string(tensor->ndim) + " but no shape");
   for (int32_t dim = 0; dim < tensor->ndim; ++dim)
     if (tensor->shape[dim] < 0)
@@ -53,9 +53,9 @@ static ElementType getType(DLDataType type, const std::string &what, bool allows
 
 void checkDevice(const DLTensor &tensor, const std::string &what, DLDevice device) {
   bool isOnDevice = device.device_type != kDLCPU;
-  if (tensor.device.device_type != device.device_type)
+  if (getDeviceType(tensor.device) != device.device_type)
     refuse(what + " must be in " + (isOnDevice ? "memory of a CUDA device" : "CPU memory") + " (device type " +
-           std::to_string(device.device_type) + "), got device type " + std::to_string(tensor.device.device_type));
+           std::to_string(device.device_type) + "), got device type " + std::to_string(getDeviceType(tensor.device)));
   if (isOnDevice && tensor.device.device_id != device.device_id)
     refuse(what + " must be on the cache's device " + std::to_string(device.device_id) + ", got device " +
            std::to_string(tensor.device.device_id));
@@ -69,12 +69,13 @@ TensorArgument::TensorArgument(const DLTensor *tensor, const std::string &what, 
   if (!fits(shape, wanted))
     refuse(what + " must have shape " + print(wanted) + ", got " + print(shape));
   bool isEmpty = false;
-  int64_t bytes = getBits(type) / 8, dense = 1;
+  if (!isAddressable(*tensor))
+    refuse(what + " is larger than any memory: " + print(shape));
+  int64_t bytes = getBits(type) / 8;
   for (size_t dim = shape.size(); dim > 0; --dim) {
     isEmpty |= shape[dim - 1] == 0;
-    strides[dim - 1] = dense;
-    if (__builtin_mul_overflow(dense, std::max<int64_t>(shape[dim - 1], 1), &dense) || dense > kMaxElements)
-      refuse(what + " is larger than any memory: " + print(shape));
+    if (dim < shape.size())
+      strides[dim - 1] = strides[dim] * std::max<int64_t>(shape[dim], 1);
   }
   if (tensor->strides)
     strides.assign(tensor->strides, tensor->strides + tensor->ndim);

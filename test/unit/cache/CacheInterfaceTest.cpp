@@ -139,7 +139,7 @@ TEST_F(CacheInterface, AppendedTokensAreRead) {
   EXPECT_FLOAT_EQ(keys.data[15], 1.0f + 0.1f * 55);
   EXPECT_FLOAT_EQ(values.data[7], -1.0f - 0.1f * 27);
   expectRefused(gqa_cache_read(context, cache, sequence, 0, 6, keys.get(), nullptr), GQA_INVALID_ARGUMENT,
-                "keys: tokens 6 to 8 are not among the 7 of the sequence");
+                "keys: 2 tokens from 6 on are not among the 7 of the sequence");
 }
 
 TEST_F(CacheInterface, TheViewLeadsToTheRows) {
@@ -279,6 +279,19 @@ TEST_F(CacheInterface, WrongArgumentsAreNamed) {
   keys.tensor.data = nullptr;
   expectRefused(append(keys.get(), values.get()), GQA_INVALID_ARGUMENT, "keys has no data");
   keys.tensor.data = keys.data.data();
+  keys.tensor.strides = strides;
+  std::copy_n(std::begin({INT64_MAX, int64_t(8), int64_t(1)}), 3, strides);
+  expectRefused(append(keys.get(), values.get()), GQA_INVALID_ARGUMENT, "keys is larger than any memory: [2, 2, 4]");
+  keys.tensor.strides = nullptr;
+  keys.tensor.ndim = INT32_MAX;
+  expectRefused(append(keys.get(), values.get()), GQA_INVALID_ARGUMENT,
+                "keys must have a rank from 0 to 16, got 2147483647");
+  keys.tensor.ndim = 3;
+  expectRefused(gqa_cache_read(context, cache, sequence, 0, INT64_MAX, keys.get(), nullptr), GQA_INVALID_ARGUMENT,
+                "keys: 2 tokens from 9223372036854775807 on are not among the 0 of the sequence");
+  const gqa_sequence both[] = {sequence, sequence};
+  int32_t table = 0; // of sequences without pages nothing is written, whatever a row's size
+  EXPECT_EQ(gqa_cache_get_table(context, cache, 0, both, 2, &table, INT64_MAX, nullptr, nullptr, nullptr), GQA_OK);
   expectRefused(gqa_cache_append(context, cache, 2, &sequence, &two, 1, keys.get(), values.get()), GQA_INVALID_ARGUMENT,
                 "layer must be less than 2, got 2");
   expectRefused(gqa_cache_append(context, cache, 0, nullptr, &two, 1, keys.get(), values.get()), GQA_INVALID_ARGUMENT,

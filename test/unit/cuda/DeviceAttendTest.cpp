@@ -413,6 +413,10 @@ TEST_F(DeviceAttendCalls, MistakesAreNamed) {
   EXPECT_EQ(call.start(), GQA_INVALID_ARGUMENT);
   EXPECT_STREQ(fixture.message(), "block_table must have room for 3 pages, got 1");
   call.arguments.block_table = call.arguments.lengths = nullptr;
+  call.output.view.byte_offset = 1;
+  EXPECT_EQ(call.start(), GQA_INVALID_ARGUMENT);
+  EXPECT_STREQ(fixture.message(), "output must be aligned to its elements of 2 bytes");
+  call.output.view.byte_offset = 0;
   call.output.view.device = {kDLCPU, 0};
   EXPECT_EQ(call.start(), GQA_INVALID_ARGUMENT);
   EXPECT_STREQ(fixture.message(), "output must be in memory of a CUDA device (device type 2), got device type 1");
