@@ -2,7 +2,7 @@
 
 #include "runtime/Artifact.h"
 #include "runtime/Context.h"
-#include "runtime/TensorChecker.h"
+#include "runtime/ElementNames.h"
 
 namespace gqa {
 namespace {

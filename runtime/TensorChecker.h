@@ -7,9 +7,6 @@
 
 namespace gqa {
 
-/// DLPack's type for MLIR's name of an element type that crosses the interface. Throws gqa::Failure.
-DLDataType getElementType(const std::string &name);
-
 /// Checks the tensors of one call; what the symbols of dimensions stand for, and which device it is, are learnt on the
 /// way.
 class TensorChecker {

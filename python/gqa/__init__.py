@@ -15,8 +15,8 @@
 
 docs/python.md has more.
 
-Failures raise gqa.Error, which has the status and the message of the C interface. A context, and what was made with it,
-is used by one thread at a time; ctypes lets other Python threads run during calls.
+Failures raise gqa.Error, which has the status and the message of the C interface. Any Python thread may call anything:
+calls with one context, which a cache has for itself unless it is given one, wait for each other, and others run meanwhile.
 
 The library is $GQA_LIBRARY, or libgqa.so beside this package, in the build tree that the package lies in, or where the
 system finds it.

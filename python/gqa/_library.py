@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import operator
 import os
 import pathlib
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_uint8, c_uint16, c_uint64, c_void_p
@@ -36,6 +37,41 @@ class Error(RuntimeError):
         self.status = status
 
 
+_BITS = {c_int32: 32, c_int64: 64}
+
+
+def checked(value, kind):
+    """`value` for an argument or field of type `kind`, an integer of any library; ctypes would cut what does not fit."""
+    if kind not in _BITS:
+        return value
+    value = operator.index(value)
+    if not -1 << _BITS[kind] - 1 <= value < 1 << _BITS[kind] - 1:
+        raise OverflowError(f"{value} does not fit {_BITS[kind]} bits")
+    return value
+
+
+def longs(values) -> ctypes.Array:
+    """Integers as an int64_t array."""
+    values = [checked(value, c_int64) for value in values]
+    return (c_int64 * len(values))(*values)
+
+
+class Handle:
+    """What a function of the C interface has made; it goes with this object, so there are no copies of that."""
+
+    _destroy: str  # the function
+
+    def __init__(self):
+        self.handle = c_void_p()
+
+    def __del__(self):
+        if getattr(self, "handle", None):
+            getattr(library, self._destroy)(self.handle)
+
+    def __reduce__(self):
+        raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
+
+
 class DLDevice(ctypes.Structure):
     _fields_ = [("device_type", c_int32), ("device_id", c_int32)]
 
@@ -66,7 +102,15 @@ class Options(ctypes.Structure):
     ]
 
 
-class RotaryStruct(ctypes.Structure):
+class ConfigStruct(ctypes.Structure):
+    """Fields by their names."""
+
+    def __init__(self, **fields):
+        kinds = dict(self._fields_)
+        super().__init__(**{name: checked(value, kinds[name]) for name, value in fields.items()})
+
+
+class RotaryStruct(ConfigStruct):
     _fields_ = [
         ("dim", c_int64),
         ("pairs", c_int32),
@@ -83,7 +127,7 @@ class RotaryStruct(ctypes.Structure):
     ]
 
 
-class CacheLayerStruct(ctypes.Structure):
+class CacheLayerStruct(ConfigStruct):
     _fields_ = [
         ("num_kv_heads", c_int64),
         ("key_dim", c_int64),
@@ -100,7 +144,7 @@ class CacheLayerStruct(ctypes.Structure):
     ]
 
 
-class CacheConfigStruct(ctypes.Structure):
+class CacheConfigStruct(ConfigStruct):
     _fields_ = [
         ("num_layers", c_int32),
         ("layers", POINTER(CacheLayerStruct)),
@@ -235,9 +279,3 @@ def check(context: c_void_p, status: int) -> None:
         name = library.gqa_status_name(status).decode()
         message = library.gqa_context_message(context).decode(errors="replace")
         raise Error(Status(status), name, message)
-
-
-def longs(values) -> ctypes.Array:
-    """Integers as an int64_t array."""
-    values = [int(value) for value in values]
-    return (c_int64 * len(values))(*values)

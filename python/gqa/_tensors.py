@@ -25,8 +25,10 @@ _PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
 class TensorView:
     """A DLPack tensor over an array's memory, which it keeps alive. `struct` is what the C interface takes."""
 
-    def __init__(self, array: Array, what: str = "argument"):
+    def __init__(self, array: Array, what: str = "argument", is_written: bool = False):
         if isinstance(array, numpy.ndarray):
+            if is_written and not array.flags.writeable:
+                raise ValueError(f"{what} is read-only")
             self._view_numpy(array, what)
         elif hasattr(array, "__dlpack__"):
             self._view_dlpack(array, what)
@@ -58,8 +60,8 @@ class TensorView:
         self.struct = DLTensor.from_address(pointer)  # the first field of DLManagedTensor
 
 
-def view_all(arrays: Sequence[Array], what: str) -> list[TensorView]:
-    return [TensorView(array, f"{what} {index}") for index, array in enumerate(arrays)]
+def view_all(arrays: Sequence[Array], what: str, is_written: bool = False) -> list[TensorView]:
+    return [TensorView(array, f"{what} {index}", is_written) for index, array in enumerate(arrays)]
 
 
 def pointers(views: Sequence[TensorView]) -> ctypes.Array:

@@ -6,30 +6,33 @@ import ctypes
 import dataclasses
 import json
 import os
+import threading
 from typing import Optional, Sequence, Union
 
-import numpy
-
-from ._library import Options, check, library
+from ._library import Handle, Options, check, checked, library
 from ._tensors import Array, TensorView, empty_like_kind, pointers, view_all
 
 
-class Context:
-    """Threads of calls, and the last message. `num_threads`: 0 for as many as OpenMP gives."""
+class Context(Handle):
+    """Threads of calls, and the last message. `num_threads`: 0 for as many as OpenMP gives. Calls by several Python
+    threads wait for each other."""
+
+    _destroy = "gqa_context_destroy"
 
     def __init__(self, num_threads: int = 0):
-        options = Options(num_threads=num_threads)
+        super().__init__()
+        self._lock = threading.Lock()
+        options = Options(num_threads=checked(num_threads, ctypes.c_int32))
         self.handle = ctypes.c_void_p(library.gqa_context_create(ctypes.byref(options)))
         if not self.handle:
             raise ValueError(f"cannot make a context with {num_threads} threads")
 
-    def __del__(self):
-        if getattr(self, "handle", None):
-            library.gqa_context_destroy(self.handle)
-
     def call(self, function: str, *arguments) -> None:
         """Calls a function of the C interface with this context as its first argument; raises gqa.Error."""
-        check(self.handle, getattr(library, function)(self.handle, *arguments))
+        called = getattr(library, function)
+        arguments = [checked(argument, kind) for argument, kind in zip(arguments, called.argtypes[1:])]
+        with self._lock:
+            check(self.handle, called(self.handle, *arguments))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,10 +75,7 @@ class Entry:
                        for index, result in enumerate(self.results)]
         else:
             outputs = list(out) if isinstance(out, (list, tuple)) else [out]
-            for index, output in enumerate(outputs):
-                if isinstance(output, numpy.ndarray) and not output.flags.writeable:
-                    raise ValueError(f"output {index} of '{self.name}' is read-only")
-        output_views = view_all(outputs, "output")
+        output_views = view_all(outputs, "output", is_written=True)
         context.call("gqa_call", artifact, self.name.encode(), pointers(views), len(views), pointers(output_views),
                      len(output_views))
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
@@ -88,22 +88,20 @@ class Entry:
         return tuple(shape)
 
 
-class Artifact:
+class Artifact(Handle):
     """What gqa-compile wrote: `artifact["name"]` is an entry, `artifact.entries` has all.
 
     Raises gqa.Error: NOT_FOUND, BAD_ARTIFACT (damaged, or none).
     """
 
+    _destroy = "gqa_artifact_destroy"
+
     def __init__(self, path: Union[str, os.PathLike], context: Optional[Context] = None):
+        super().__init__()
         self.context = context or Context()
-        self.handle = ctypes.c_void_p()
         self.context.call("gqa_artifact_load", os.fsencode(path), ctypes.byref(self.handle))
         self.description: dict = json.loads(library.gqa_artifact_description(self.handle))
         self.entries = {entry["name"]: Entry(self, entry) for entry in self.description["entries"]}
-
-    def __del__(self):
-        if getattr(self, "handle", None):
-            library.gqa_artifact_destroy(self.handle)
 
     def __getitem__(self, name: str) -> Entry:
         if name not in self.entries:

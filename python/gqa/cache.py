@@ -9,7 +9,8 @@ from typing import Optional, Sequence, Union
 
 import numpy
 
-from ._library import AttendStruct, CacheConfigStruct, CacheLayerStruct, CacheViewStruct, RotaryStruct, library, longs
+from ._library import (AttendStruct, CacheConfigStruct, CacheLayerStruct, CacheViewStruct, Handle, RotaryStruct, library,
+                       longs)
 from ._tensors import Array, TensorView, empty_like_kind, numpy_dtype
 from .artifact import Artifact, Context
 
@@ -87,26 +88,25 @@ class CacheLayer:
         return struct
 
 
-class KVCache:
+class KVCache(Handle):
     """Keys and values of many sequences in many layers. Sequences are named by positive integers.
 
     `max_sequences` are alive at a time; `max_tokens` in all of them together (not for contiguous layers). All memory is
     taken at once. Methods raise gqa.Error, and then nothing that was stored has changed.
     """
 
+    _destroy = "gqa_cache_destroy"
+
     def __init__(self, layers: Sequence[CacheLayer], max_sequences: int, max_tokens: int = 0, page_size: int = 16,
                  context: Optional[Context] = None):
+        super().__init__()
         self.context = context or Context()
         self.layers = tuple(layers)
-        self.handle = ctypes.c_void_p()
         made = [layer._struct() for layer in layers]
         structs = (CacheLayerStruct * len(made))(*made)
-        config = CacheConfigStruct(len(made), structs, max_sequences, max_tokens, page_size)
+        config = CacheConfigStruct(num_layers=len(made), layers=structs, max_sequences=max_sequences,
+                                   max_tokens=max_tokens, page_size=page_size)
         self.context.call("gqa_cache_create", ctypes.byref(config), ctypes.byref(self.handle))
-
-    def __del__(self):
-        if getattr(self, "handle", None):
-            library.gqa_cache_destroy(self.handle)
 
     @property
     def nbytes(self) -> int:
@@ -154,7 +154,7 @@ class KVCache:
     def rotate(self, layer: int, positions: Sequence[int], rows: Array) -> None:
         """Rotates `rows` ([tokens, heads, key_dim]: queries) in place as the layer rotates keys, token t to position
         positions[t]."""
-        view = TensorView(rows, "rows")
+        view = TensorView(rows, "rows", is_written=True)
         if len(positions) != tuple(rows.shape)[0]:
             raise ValueError(f"positions ({len(positions)}) must be as many as tokens ({tuple(rows.shape)[0]})")
         self.context.call("gqa_cache_rotate", self.handle, layer, longs(positions), ctypes.byref(view.struct))
@@ -174,7 +174,8 @@ class KVCache:
             result = artifact[entry].results[0]
             out = empty_like_kind(queries, result.type, (*tuple(queries.shape)[:2], value_dim))
         arrays = {"queries": queries, "output": out, "lse": lse, "sinks": sinks, "mask": mask}
-        views = {name: TensorView(array, name) for name, array in arrays.items() if array is not None}
+        views = {name: TensorView(array, name, is_written=name in ("output", "lse"))
+                 for name, array in arrays.items() if array is not None}
         struct = AttendStruct(**{name: ctypes.pointer(view.struct) for name, view in views.items()})
         self.context.call("gqa_cache_attend", self.handle, artifact.handle, entry.encode(), layer, longs(sequences),
                           longs(counts), len(sequences), ctypes.byref(struct))

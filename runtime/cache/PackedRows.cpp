@@ -1,6 +1,7 @@
 #include "runtime/cache/PackedRows.h"
 
 #include "runtime/Context.h"
+#include "runtime/ElementNames.h"
 #include "runtime/TensorSize.h"
 #include "runtime/cache/TensorArgument.h"
 
@@ -40,12 +41,9 @@ PackedRows::PackedRows(const DLTensor *tensor, const std::string &what, const st
 }
 
 void PackedRows::requireType(const std::string &name) const {
-  bool holds = name == "i8"     ? dtype.bits == 8
-               : name == "bf16" ? dtype.code == kDLBfloat && dtype.bits == 16
-                                : dtype.code == kDLFloat && dtype.bits == (name == "f32" ? 32 : 16);
-  if (!holds)
-    fail(GQA_INVALID_ARGUMENT, what + " must be " + name + " as the artifact's entry has them, got DLPack type (" +
-                                   std::to_string(dtype.code) + ", " + std::to_string(dtype.bits) + ")");
+  if (!isElementType(dtype, name))
+    fail(GQA_INVALID_ARGUMENT,
+         what + " must be " + name + " as the artifact's entry has them, got " + printElementType(dtype));
   if (reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(getElementBytes()) != 0)
     fail(GQA_INVALID_ARGUMENT,
          what + " must be aligned to its elements of " + std::to_string(getElementBytes()) + " bytes");

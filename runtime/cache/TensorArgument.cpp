@@ -2,6 +2,7 @@
 
 #include "runtime/Context.h"
 #include "runtime/DeviceType.h"
+#include "runtime/ElementNames.h"
 #include "runtime/TensorSize.h"
 
 namespace gqa::cache {
@@ -47,8 +48,7 @@ static ElementType getType(DLDataType type, const std::string &what, bool allows
     return ElementType::F16;
   if (allowsHalf && isScalar && type.code == kDLBfloat && type.bits == 16)
     return ElementType::BF16;
-  refuse(what + " must be f32" + (allowsHalf ? ", f16 or bf16" : "") + ", got DLPack type (" +
-         std::to_string(type.code) + ", " + std::to_string(type.bits) + ", " + std::to_string(type.lanes) + ")");
+  refuse(what + " must be f32" + (allowsHalf ? ", f16 or bf16" : "") + ", got " + printElementType(type));
 }
 
 void checkDevice(const DLTensor &tensor, const std::string &what, DLDevice device) {

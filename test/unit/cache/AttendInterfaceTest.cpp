@@ -41,9 +41,10 @@ protected:
   }
 
   /// "" or why the last `tokens` tokens cannot ask.
-  std::string ask(int64_t tokens, uint64_t byteOffset = 0) {
+  std::string ask(int64_t tokens, uint64_t byteOffset = 0, DLDataType type = {kDLFloat, 32, 1}) {
     Tensor queries({tokens, KV_HEADS * GROUP, KEY_DIM}), output({tokens, KV_HEADS * GROUP, VALUE_DIM});
     queries.fill(3).dl.byte_offset = byteOffset;
+    queries.dl.dtype = type;
     gqa_attend_arguments arguments = {};
     arguments.queries = &queries.dl;
     arguments.output = &output.dl;
@@ -73,8 +74,10 @@ TEST_F(AttendInterface, ARingHasTheWindowsOfFewerQueriesOnceTokensAreTakenBack) 
   EXPECT_EQ(ask(3), "");
 }
 
-TEST_F(AttendInterface, RowsMustBeAligned) {
+TEST_F(AttendInterface, RowsMustBeOfTheEntrysTypeAndAligned) {
   append(1);
+  EXPECT_EQ(ask(1, /*byteOffset=*/0, {kDLBfloat, 16, 1}),
+            "queries must be f32 as the artifact's entry has them, got bf16");
   EXPECT_EQ(ask(1, /*byteOffset=*/2), "queries must be aligned to its elements of 4 bytes");
 }
 

@@ -4,7 +4,10 @@ artifacts for caches PREFIX.f32.so, .i8.so, .channels.so and .ring.so. Attention
 import gc
 import os
 import sys
+import copy
+import pickle
 import tempfile
+import threading
 import unittest
 
 import numpy
@@ -107,6 +110,7 @@ class PackageTest(unittest.TestCase):
         self.assertEqual(expect(gqa.Error, "not a gqa artifact", gqa.Artifact, __file__).status,
                          gqa.Status.BAD_ARTIFACT)
         expect(ValueError, "-3 threads", gqa.Context, num_threads=-3)
+        expect(OverflowError, "4294967296 does not fit 32 bits", gqa.Context, num_threads=1 << 32)
 
     def make_cache(self, **keywords):
         layers = [gqa.CacheLayer(2, 8, capacity=20), gqa.CacheLayer(2, 8, **keywords)]
@@ -200,6 +204,65 @@ class PackageTest(unittest.TestCase):
         expect("queries have 2 tokens, but the counts make 1", artifact, 0, [sequence], [1], self.rows(2, 4, 8))
         expect("must be as many", artifact, 0, [sequence], [], self.rows(1, 4, 8))
         expect("takes no mask", artifact, 0, [sequence], [1], self.rows(1, 4, 8), mask=numpy.ones((1, 12), bool))
+        expect("queries must be f32 as the artifact's entry has them, got f64", artifact, 0, [sequence], [1],
+               numpy.zeros((1, 4, 8)), self.rows(1, 4, 8))
+        frozen = numpy.broadcast_to(self.rows(1, 1, 8), (1, 4, 8))
+        expect("output is read-only", artifact, 0, [sequence], [1], self.rows(1, 4, 8), frozen)
+        with self.assertRaisesRegex(ValueError, "rows is read-only"):
+            cache.rotate(0, [0], frozen)
+
+    def test_integers_are_not_cut(self):
+        cache = self.make_cache()
+        sequence = cache.add()
+        k = self.rows(2, 2, 8)
+        for arguments in ((1 << 32, [sequence], [2]), (0, [sequence + (1 << 64)], [2])):
+            with self.assertRaisesRegex(OverflowError, "does not fit"):
+                cache.append(*arguments, k, k)
+        with self.assertRaises(TypeError):
+            cache.append(0, [sequence], [2.0], k, k)
+        with self.assertRaisesRegex(OverflowError, "does not fit 32 bits"):
+            gqa.KVCache([gqa.CacheLayer(2, 8)], max_sequences=1, max_tokens=16, page_size=(1 << 32) + 16)
+        cache.append(numpy.int32(0), numpy.array([sequence]), numpy.array([2]), k, k)
+        cache.truncate(numpy.int64(sequence), numpy.uint8(1))
+        self.assertEqual(cache.length(sequence), 1)
+
+    def test_what_the_library_made_is_not_copied(self):
+        for made in (self.make_cache(), self.artifact, gqa.Context()):
+            for function in (copy.copy, copy.deepcopy, pickle.dumps):
+                with self.assertRaisesRegex(TypeError, "cannot be copied or pickled"):
+                    function(made)
+
+    def test_threads_share_a_cache(self):
+        artifact = gqa.Artifact(PREFIX + ".f32.so")
+        cache = gqa.KVCache([gqa.CacheLayer(2, 8)], max_sequences=4, max_tokens=200, page_size=4)
+        problems = []
+
+        def work(seed):
+            random = numpy.random.default_rng(seed)
+            sequence = cache.add()
+            keys, values = [], []
+            for _ in range(40):
+                k, v, q = (random.standard_normal((1, heads, 8), numpy.float32) for heads in (2, 2, 4))
+                keys.append(k)
+                values.append(v)
+                cache.append(0, [sequence], [1], k, v)
+                output = cache.attend(artifact, 0, [sequence], [1], q)
+                wanted = reference(q.reshape(2, 2, 1, 8), numpy.concatenate(keys).transpose(1, 0, 2),
+                                   numpy.concatenate(values).transpose(1, 0, 2))
+                if numpy.abs(output.reshape(2, 2, 1, 8) - wanted).max() > 1e-5:
+                    problems.append("wrong output")
+                try:
+                    cache.truncate(sequence, 1000 + seed)
+                except gqa.Error as error:  # its own message, not that of another thread
+                    if f"got {1000 + seed}" not in str(error):
+                        problems.append(str(error))
+
+        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(problems, [])
 
     def test_cache_operations(self):
         cache = self.make_cache(rotary=gqa.Rotary(8))
