@@ -3,6 +3,7 @@
 #include "runtime/Artifact.h"
 #include "runtime/Context.h"
 #include "runtime/TensorChecker.h"
+#include "runtime/TensorLayout.h"
 #include "runtime/cuda/DeviceCalls.h"
 
 #include <algorithm>
@@ -98,6 +99,7 @@ public:
       for (size_t dim = 0; dim < shapes[i].size(); ++dim)
         expected.shape[dim] = {shapes[i][dim], ""};
       checker.check(outputs[i], expected, nameTensor("output", i, entry));
+      checkWritable(*outputs[i], nameTensor("output", i, entry));
       results.emplace_back(*outputs[i]);
     }
     if (!entry.isForDevice)

@@ -19,15 +19,22 @@ struct ElementName {
 };
 
 constexpr ElementName kElementNames[] = {
-    {"f32", kDLFloat, 32}, {"f64", kDLFloat, 64}, {"f16", kDLFloat, 16}, {"bf16", kDLBfloat, 16}, {"i64", kDLInt, 64},
-    {"i32", kDLInt, 32},   {"i16", kDLInt, 16},   {"i8", kDLInt, 8},     {"index", kDLInt, 64},   {"i1", kBool, 8},
+    {"f32", kDLFloat, 32},
+    {"f64", kDLFloat, 64},
+    {"f16", kDLFloat, 16},
+    {"bf16", kDLBfloat, 16},
+    {"i64", kDLInt, 64},
+    {"i32", kDLInt, 32},
+    {"i16", kDLInt, 16},
+    {"i8", kDLInt, 8},
+    {"index", kDLInt, 64},
+    {"i1", kBool, 8},
+    {"f8E4M3FN", kFloat8E4M3FN, 8},
 };
 
 } // namespace
 
 DLDataType getElementType(const std::string &name) {
-  if (name == "f8E4M3FN")
-    return {kFloat8E4M3FN, 8, 1};
   for (const ElementName &known : kElementNames)
     if (name == known.name)
       return {known.code, known.bits, 1};
@@ -40,8 +47,8 @@ bool isElementType(DLDataType type, const std::string &name) {
   bool isByte = type.bits == 8 && (type.code == kDLInt || type.code == kDLUInt || type.code == kBool);
   if (name == "i1" || name == "i8")
     return isByte;
-  if (name == "f8E4M3FN")
-    return isByte || (type.bits == 8 && type.code == kFloat8E4M3FN);
+  if (name == "f8E4M3FN" && isByte)
+    return true;
   for (const ElementName &known : kElementNames)
     if (name == known.name)
       return type.code == known.code && type.bits == known.bits;

@@ -3,7 +3,7 @@
 #include "runtime/DeviceType.h"
 #include "runtime/ElementNames.h"
 #include "runtime/Failure.h"
-#include "runtime/TensorSize.h"
+#include "runtime/TensorLayout.h"
 
 namespace gqa {
 

@@ -151,8 +151,8 @@ GQA_API gqa_status gqa_workspace_size(gqa_context *context, const gqa_artifact *
 
 /* Calls an entry. Tensors are in CPU memory, or all on one CUDA device if the entry is for such devices, may have any
  * strides but 1 in the innermost dimension, and are aligned to their element type; outputs have the shapes that
- * gqa_result_shape reports and share no memory with inputs or each other. Booleans are bytes, 0 or 1. Scalars are
- * tensors of rank 0. When the call fails, outputs hold no result.
+ * gqa_result_shape reports and share no memory with inputs or each other, nor elements among themselves. Booleans are
+ * bytes, 0 or 1. Scalars are tensors of rank 0. When the call fails, outputs hold no result.
  *
  * On a device the call starts kernels on the context's stream and returns: it waits for nothing, allocates nothing on
  * the device, and reads no tensor on the host, so that it can be captured into a CUDA graph (gqa_workspace_size loads

@@ -23,7 +23,8 @@ _PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
 
 
 class TensorView:
-    """A DLPack tensor over an array's memory, which it keeps alive. `struct` is what the C interface takes."""
+    """A DLPack tensor over an array's memory. `struct` is what the C interface takes; it keeps the memory alive, and so
+    do pointers to it."""
 
     def __init__(self, array: Array, what: str = "argument", is_written: bool = False):
         if isinstance(array, numpy.ndarray):
@@ -36,28 +37,28 @@ class TensorView:
             raise TypeError(f"{what} must be a NumPy array or have __dlpack__, got {type(array).__name__}")
 
     def _view_numpy(self, array: numpy.ndarray, what: str) -> None:
-        self._keep = array
         is_bfloat = array.dtype.name == "bfloat16"
         if not is_bfloat and (array.dtype.kind not in _KINDS or not array.dtype.isnative):
             raise TypeError(f"{what} has the element type {array.dtype}, which attention does not take")
         size = array.dtype.itemsize
         if any(stride % size for stride in array.strides):
             raise ValueError(f"{what} has strides {array.strides} bytes, not multiples of its elements' {size}")
-        self._shape = (ctypes.c_int64 * array.ndim)(*array.shape)
-        self._strides = (ctypes.c_int64 * array.ndim)(*(stride // size for stride in array.strides))
+        shape = (ctypes.c_int64 * array.ndim)(*array.shape)
+        strides = (ctypes.c_int64 * array.ndim)(*(stride // size for stride in array.strides))
         code = _BFLOAT if is_bfloat else _KINDS[array.dtype.kind]
-        self.struct = DLTensor(array.ctypes.data, DLDevice(_CPU, 0), array.ndim, DLDataType(code, 8 * size, 1),
-                               self._shape, self._strides, 0)
+        self.struct = DLTensor(array.ctypes.data, DLDevice(_CPU, 0), array.ndim, DLDataType(code, 8 * size, 1), shape,
+                               strides, 0)
+        self.struct._owners = array
 
     def _view_dlpack(self, array: Array, what: str) -> None:
         try:
             capsule = array.__dlpack__()
         except Exception as error:
             raise TypeError(f"{what} gives no DLPack tensor: {error}") from error
-        # The capsule owns the tensor: it is freed with the capsule, as nobody renames it to "used_dltensor".
-        self._keep = (array, capsule)
         pointer = _PyCapsule_GetPointer(capsule, b"dltensor")
         self.struct = DLTensor.from_address(pointer)  # the first field of DLManagedTensor
+        # The capsule owns the tensor: it is freed with the capsule, as nobody renames it to "used_dltensor".
+        self.struct._owners = (array, capsule)
 
 
 def view_all(arrays: Sequence[Array], what: str, is_written: bool = False) -> list[TensorView]:

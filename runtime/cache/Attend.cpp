@@ -2,6 +2,7 @@
 
 #include "runtime/Context.h"
 #include "runtime/TensorChecker.h"
+#include "runtime/TensorLayout.h"
 #include "runtime/cache/AttendEntry.h"
 #include "runtime/cache/CacheHandle.h"
 #include "runtime/cache/PackedRows.h"
@@ -71,6 +72,9 @@ public:
                    memory.getDevice());
     if (arguments.lse)
       lse.emplace(arguments.lse, "lse", std::vector<int64_t>{tokens, heads}, memory.getDevice());
+    checkWritable(*arguments.output, "output");
+    if (lse)
+      checkWritable(*arguments.lse, "lse");
     if (arguments.mask)
       mask.emplace(arguments.mask, "mask", std::vector<int64_t>{tokens, -1}, memory.getDevice());
     sinks = arguments.sinks;

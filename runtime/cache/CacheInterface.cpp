@@ -2,6 +2,7 @@
 
 #include "runtime/Context.h"
 #include "runtime/DeviceType.h"
+#include "runtime/TensorLayout.h"
 #include "runtime/cache/CacheHandle.h"
 #include "runtime/cache/HostBlocks.h"
 #include "runtime/cache/RotaryArgument.h"
@@ -127,6 +128,7 @@ struct ReadTarget {
              const LayerState &state, int64_t begin)
       : layer(layer), arena(arena), state(state), begin(begin),
         rows(tensor, what, {-1, arena.getShape().heads, arena.getShape().dim}, /*allowsHalf=*/false) {
+    checkWritable(*tensor, what);
     if (begin < 0 || begin > state.length || rows.shape[0] > state.length - begin)
       fail(GQA_INVALID_ARGUMENT, std::string(what) + ": " + std::to_string(rows.shape[0]) + " tokens from " +
                                      std::to_string(begin) + " on are not among the " + std::to_string(state.length) +
@@ -368,6 +370,7 @@ GQA_API gqa_status gqa_cache_rotate(gqa_context *context, const gqa_cache *cache
     const gqa::cache::LayerStore &store = cache->cache.getLayer(layer);
     gqa::cache::TensorArgument argument(rows, "rows", {-1, -1, store.getConfig().keyDim}, /*allowsHalf=*/true,
                                         cache->getDevice());
+    gqa::checkWritable(*rows, "rows");
     if (argument.shape[0] > 0)
       require("positions", positions);
     if (cache->device)

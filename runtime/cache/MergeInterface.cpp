@@ -3,6 +3,7 @@
 #include "runtime/Context.h"
 #include "runtime/DeviceType.h"
 #include "runtime/MergePartials.h"
+#include "runtime/TensorLayout.h"
 #include "runtime/cache/DeviceMerge.h"
 #include "runtime/gqa_cache.h"
 
@@ -68,6 +69,8 @@ void merge(gqa_context &context, const DLTensor *const *outputs, const DLTensor 
             TensorArgument(sums, "lse" + suffix, rows, /*allowsHalf=*/false, device)};
   };
   MergeTensors result = check(output, lse, "");
+  checkWritable(*output, "output");
+  checkWritable(*lse, "lse");
   std::vector<MergeTensors> parts;
   for (int32_t part = 0; part < numParts; ++part)
     parts.push_back(check(outputs[part], lses[part], " of part " + std::to_string(part)));

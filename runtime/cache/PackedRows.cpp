@@ -2,7 +2,7 @@
 
 #include "runtime/Context.h"
 #include "runtime/ElementNames.h"
-#include "runtime/TensorSize.h"
+#include "runtime/TensorLayout.h"
 #include "runtime/cache/TensorArgument.h"
 
 #include <algorithm>

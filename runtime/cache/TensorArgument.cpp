@@ -3,7 +3,7 @@
 #include "runtime/Context.h"
 #include "runtime/DeviceType.h"
 #include "runtime/ElementNames.h"
-#include "runtime/TensorSize.h"
+#include "runtime/TensorLayout.h"
 
 namespace gqa::cache {
 

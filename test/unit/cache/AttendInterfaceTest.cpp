@@ -40,6 +40,10 @@ protected:
               GQA_OK);
   }
 
+  /// Output that is broadcast over tokens.
+  int64_t oneRow[3] = {0, VALUE_DIM, 1};
+  bool isBroadcast = false;
+
   /// "" or why the last `tokens` tokens cannot ask.
   std::string ask(int64_t tokens, uint64_t byteOffset = 0, DLDataType type = {kDLFloat, 32, 1}) {
     Tensor queries({tokens, KV_HEADS * GROUP, KEY_DIM}), output({tokens, KV_HEADS * GROUP, VALUE_DIM});
@@ -48,6 +52,8 @@ protected:
     gqa_attend_arguments arguments = {};
     arguments.queries = &queries.dl;
     arguments.output = &output.dl;
+    if (isBroadcast)
+      output.dl.strides = oneRow;
     gqa_status status = gqa_cache_attend(context.get(), cache, artifact, "ring", 0, &sequence, &tokens, 1, &arguments);
     return status == GQA_OK ? "" : gqa_context_message(context.get());
   }
@@ -79,6 +85,13 @@ TEST_F(AttendInterface, RowsMustBeOfTheEntrysTypeAndAligned) {
   EXPECT_EQ(ask(1, /*byteOffset=*/0, {kDLBfloat, 16, 1}),
             "queries must be f32 as the artifact's entry has them, got bf16");
   EXPECT_EQ(ask(1, /*byteOffset=*/2), "queries must be aligned to its elements of 4 bytes");
+}
+
+TEST_F(AttendInterface, OutputsAreNotBroadcast) {
+  append(2);
+  isBroadcast = true;
+  EXPECT_EQ(ask(1), "");
+  EXPECT_EQ(ask(2), "output cannot be written: its 2 elements of dimension 0 are one");
 }
 
 } // namespace

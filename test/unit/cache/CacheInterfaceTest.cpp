@@ -261,8 +261,7 @@ TEST_F(CacheInterface, WrongArgumentsAreNamed) {
   expectRefused(append(keys.get(), wrong.get()), GQA_INVALID_ARGUMENT,
                 "values must have shape [2, 2, 2], got [2, 2, 3]");
   keys.tensor.dtype.bits = 64;
-  expectRefused(append(keys.get(), values.get()), GQA_INVALID_ARGUMENT,
-                "keys must be f32, f16 or bf16, got f64");
+  expectRefused(append(keys.get(), values.get()), GQA_INVALID_ARGUMENT, "keys must be f32, f16 or bf16, got f64");
   keys.tensor.dtype.bits = 32;
   keys.tensor.device.device_type = kDLCUDA;
   expectRefused(append(keys.get(), values.get()), GQA_INVALID_ARGUMENT,
@@ -282,6 +281,12 @@ TEST_F(CacheInterface, WrongArgumentsAreNamed) {
   keys.tensor.strides = strides;
   std::copy_n(std::begin({INT64_MAX, int64_t(8), int64_t(1)}), 3, strides);
   expectRefused(append(keys.get(), values.get()), GQA_INVALID_ARGUMENT, "keys is larger than any memory: [2, 2, 4]");
+  std::copy_n(std::begin({int64_t(0), int64_t(4), int64_t(1)}), 3, strides);
+  const int64_t positions[] = {0, 1};
+  expectRefused(gqa_cache_rotate(context, cache, 0, positions, keys.get()), GQA_INVALID_ARGUMENT,
+                "rows cannot be written: its 2 elements of dimension 0 are one");
+  EXPECT_EQ(append(keys.get(), values.get()), GQA_OK) << "rows that are read may be broadcast";
+  ASSERT_EQ(gqa_cache_truncate(context, cache, sequence, 0), GQA_OK);
   keys.tensor.strides = nullptr;
   keys.tensor.ndim = INT32_MAX;
   expectRefused(append(keys.get(), values.get()), GQA_INVALID_ARGUMENT,

@@ -60,6 +60,8 @@ TEST(Tensor, EmptyOnesNeedNoData) {
   Tensors none(0, 3, 5);
   none.q.dl.data = none.k.dl.data = none.v.dl.data = none.o.dl.data = nullptr;
   none.q.dl.byte_offset = 64;
+  int64_t strides[5] = {0, 0, 0, 0, 1}; // as dense tensors without elements may have
+  none.o.dl.strides = strides;
   EXPECT_EQ(none.call(artifact), GQA_OK) << artifact.getMessage();
   Tensors noKeys(1, 3, 0);
   noKeys.o.fill(7);
@@ -103,6 +105,9 @@ TEST_F(WrongTensor, IsNamed) {
   static int64_t strides[5] = {96, 48, 24, 1, 3};
   expectRefused([](Tensors &t) { t.q.dl.strides = strides; },
                 "input 0 of 'attention': the innermost stride is 3, expected 1");
+  static int64_t broadcast[5] = {48, 24, 24, 0, 1};
+  expectRefused([](Tensors &t) { t.o.dl.strides = broadcast; },
+                "output 0 of 'attention' cannot be written: its 3 elements of dimension 3 are one");
   expectRefused([](Tensors &t) { t.o.shape[3] = 4; }, "output 0 of 'attention': dimension 3 is 4, expected 3");
 }
 

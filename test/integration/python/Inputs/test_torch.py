@@ -82,6 +82,15 @@ class TorchTest(unittest.TestCase):
                 self.expect_close(out[span], wanted, 1e-5)
                 self.expect_close(lse[span], wanted_lse, 1e-5)
 
+    def test_merging(self):
+        for tokens in range(1, 40):
+            lses = torch.randn(2, tokens, 3), torch.randn(2, tokens, 3)
+            outputs = torch.randn(2, tokens, 3, 4), torch.randn(2, tokens, 3, 4)
+            output, lse = gqa.merge(outputs, lses)
+            weights = torch.stack(lses).double().softmax(0)
+            self.expect_close(output, (weights[..., None] * torch.stack(outputs)).sum(0), 1e-5)
+            self.expect_close(lse, torch.logsumexp(torch.stack(lses).double(), 0), 1e-5)
+
     def test_bf16_queries_on_int8(self):
         artifact, cache = gqa.Artifact(PREFIX + ".i8.so", self.context), self.make_cache("i8")
         sequence = cache.add()

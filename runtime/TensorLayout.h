@@ -1,5 +1,7 @@
-#ifndef GQA_RUNTIME_TENSORSIZE_H
-#define GQA_RUNTIME_TENSORSIZE_H
+#ifndef GQA_RUNTIME_TENSORLAYOUT_H
+#define GQA_RUNTIME_TENSORLAYOUT_H
+
+#include "runtime/Failure.h"
 
 #include <dlpack/dlpack.h>
 
@@ -26,6 +28,17 @@ inline bool isAddressable(const DLTensor &tensor) {
   return !overflows && (tensor.strides || dense <= kMaxBytes) && span <= kMaxBytes;
 }
 
+/// Throws gqa::Failure if several elements lie at one address, as in a tensor that has been broadcast. `tensor` has
+/// been checked otherwise; `what` begins the message.
+inline void checkWritable(const DLTensor &tensor, const std::string &what) {
+  if (std::count(tensor.shape, tensor.shape + tensor.ndim, 0))
+    return;
+  for (int dim = 0; dim < tensor.ndim && tensor.strides; ++dim)
+    if (tensor.strides[dim] == 0 && tensor.shape[dim] > 1)
+      fail(GQA_INVALID_ARGUMENT, what + " cannot be written: its " + std::to_string(tensor.shape[dim]) +
+                                     " elements of dimension " + std::to_string(dim) + " are one");
+}
+
 } // namespace gqa
 
-#endif // GQA_RUNTIME_TENSORSIZE_H
+#endif // GQA_RUNTIME_TENSORLAYOUT_H
