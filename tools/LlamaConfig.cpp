@@ -85,6 +85,22 @@ void refuseUnknown(const Fields &fields) {
         fields.refuse("layer_types " + Fields::print(type) + " is not known here (full_attention)");
 }
 
+/// What YaRN has, with the defaults of Hugging Face's libraries (modeling_rope_utils.py).
+void setYarn(const Fields &fields, const Fields &rope, gqa_rotary &rotary) {
+  rotary.scaling = GQA_ROTARY_YARN;
+  const char *original = "original_max_position_embeddings";
+  rotary.original_context =
+      rope.has(original) ? rope.getPositive(original) : fields.getPositive("max_position_embeddings");
+  rotary.beta_fast = rope.getPositive("beta_fast", 32);
+  rotary.beta_slow = rope.getPositive("beta_slow", 1);
+  rotary.no_ramp_rounding = !rope.getFlag("truncate", /*fallback=*/true);
+  auto getStretch = [&](const char *name) { return 0.1 * rope.getPositive(name) * std::log(rotary.factor) + 1; };
+  if (rope.has("attention_factor"))
+    rotary.attention_factor = rope.getPositive("attention_factor");
+  else if (rope.has("mscale") && rope.has("mscale_all_dim"))
+    rotary.attention_factor = getStretch("mscale") / getStretch("mscale_all_dim");
+}
+
 gqa_rotary readRotary(const Fields &fields, int64_t headDim) {
   // Newer files have the base among the parameters of the scaling.
   Fields rope = fields.getObject(fields.has("rope_parameters") ? "rope_parameters" : "rope_scaling");
@@ -93,14 +109,21 @@ gqa_rotary readRotary(const Fields &fields, int64_t headDim) {
   rotary.pairs = GQA_ROTARY_HALF_SPLIT;
   rotary.theta = rope.getPositive("rope_theta", fields.getPositive("rope_theta", 10000));
   const char *kind = rope.has("rope_type") ? "rope_type" : "type";
-  rope.requireText(kind, "default", {"default", "llama3"});
-  if (rope.getText(kind, "default") == "default")
+  rope.requireText(kind, "default", {"default", "linear", "llama3", "yarn"});
+  std::string scaling = rope.getText(kind, "default");
+  if (scaling == "default")
     return rotary;
-  rotary.scaling = GQA_ROTARY_LLAMA3;
   rotary.factor = rope.getPositive("factor");
-  rotary.low_frequency_factor = rope.getPositive("low_freq_factor");
-  rotary.high_frequency_factor = rope.getPositive("high_freq_factor");
-  rotary.original_context = rope.getPositive("original_max_position_embeddings");
+  if (scaling == "linear") {
+    rotary.scaling = GQA_ROTARY_LINEAR;
+  } else if (scaling == "llama3") {
+    rotary.scaling = GQA_ROTARY_LLAMA3;
+    rotary.low_frequency_factor = rope.getPositive("low_freq_factor");
+    rotary.high_frequency_factor = rope.getPositive("high_freq_factor");
+    rotary.original_context = rope.getPositive("original_max_position_embeddings");
+  } else {
+    setYarn(fields, rope, rotary);
+  }
   return rotary;
 }
 

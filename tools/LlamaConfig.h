@@ -20,7 +20,7 @@ struct LlamaConfig {
 
 /// Reads config.json as Hugging Face's libraries write it, of model_type llama, mistral, qwen2 or qwen3. Throws
 /// std::runtime_error with one line that names the file and what is missing, wrong, or not known here: sliding windows,
-/// other activations, scalings of the rotary embedding but llama3, quantised weights.
+/// other activations, scalings of the rotary embedding but linear, llama3 and yarn, quantised weights.
 LlamaConfig readLlamaConfig(const std::string &path);
 
 } // namespace gqa

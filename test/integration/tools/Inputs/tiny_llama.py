@@ -1,6 +1,7 @@
 """A tiny Llama-style checkpoint in two shards, and its perplexity by plain loops in double precision.
 
-    tiny_llama.py write DIRECTORY KIND [TYPE]               KIND: llama (llama3 scaling, tied), qwen (biases, norms, a head)
+    tiny_llama.py write DIRECTORY KIND [TYPE]               KIND: qwen (biases, norms, a head), or without these, tied,
+                                                            and with a scaled rotary embedding: a name in SCALINGS
     tiny_llama.py check DIRECTORY KIND TYPE REPORT.json     compares gqa-run's report
 
 TYPE is that of all tensors: F32, BF16 or F16.
@@ -15,12 +16,20 @@ from pathlib import Path
 
 LAYERS, MODEL, HEADS, KV_HEADS, DIM, HIDDEN, VOCABULARY, TOKENS, CONTEXT = 2, 24, 8, 4, 6, 20, 31, 45, 32
 EPSILON, THETA = 1e-5, 50.0
-SCALING = {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-           "original_max_position_embeddings": 32}
+SCALINGS = {
+    "llama": {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+              "original_max_position_embeddings": 32},
+    "linear": {"type": "linear", "factor": 4.0},
+    "yarn": {"rope_type": "yarn", "factor": 4.0, "beta_fast": 3.0, "original_max_position_embeddings": 24},
+    "yarn-untruncated": {"rope_type": "yarn", "factor": 4.0, "beta_fast": 3.0, "beta_slow": 0.5, "truncate": False,
+                         "attention_factor": 1.5},
+    "yarn-deepseek": {"rope_type": "yarn", "factor": 4.0, "beta_fast": 3.0, "mscale": 2.0, "mscale_all_dim": 0.5},
+}
 
 action, directory, kind, dtype = sys.argv[1:5]
 directory = Path(directory)
 is_qwen = kind == "qwen"
+SCALING = SCALINGS.get(kind)
 
 
 def to_bf16(value):
@@ -97,7 +106,7 @@ def write(tensors, tokens):
               "intermediate_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
               "num_key_value_heads": KV_HEADS, "head_dim": DIM, "vocab_size": VOCABULARY, "rope_theta": THETA,
               "max_position_embeddings": CONTEXT, "rms_norm_eps": EPSILON, "tie_word_embeddings": not is_qwen,
-              "rope_scaling": None if is_qwen else SCALING, "sliding_window": None}
+              "rope_scaling": SCALING, "sliding_window": None}
     (directory / "config.json").write_text(json.dumps(config))
     header = f"{{'descr': '<i4', 'fortran_order': False, 'shape': ({len(tokens)},), }}".ljust(117) + "\n"
     (directory / "tokens.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
@@ -108,15 +117,36 @@ def get_frequency(pair):
     frequency = THETA ** (-2 * pair / DIM)
     if is_qwen:
         return frequency
+    factor = SCALING["factor"]
+    if kind == "linear":
+        return frequency / factor
+    original = SCALING.get("original_max_position_embeddings", CONTEXT)
+    if kind.startswith("yarn"):
+        begin, end = (DIM * math.log(original / (turns * 2 * math.pi)) / (2 * math.log(THETA))
+                      for turns in (SCALING["beta_fast"], SCALING.get("beta_slow", 1.0)))
+        if SCALING.get("truncate", True):
+            begin, end = math.floor(begin), math.ceil(end)
+        begin, end = max(begin, 0), min(end, DIM - 1)
+        interpolated = min(max((pair - begin) / (end - begin), 0), 1)
+        return frequency * (1 - interpolated + interpolated / factor)
     length = 2 * math.pi / frequency
-    original = SCALING["original_max_position_embeddings"]
-    low, high, factor = SCALING["low_freq_factor"], SCALING["high_freq_factor"], SCALING["factor"]
+    low, high = SCALING["low_freq_factor"], SCALING["high_freq_factor"]
     if length < original / high:
         return frequency
     if length > original / low:
         return frequency / factor
     smooth = (original / length - low) / (high - low)
     return (1 - smooth) * frequency / factor + smooth * frequency
+
+
+def get_stretch():
+    """What YaRN multiplies rotated queries and keys by."""
+    if not kind.startswith("yarn"):
+        return 1.0
+    if "attention_factor" in SCALING:
+        return SCALING["attention_factor"]
+    over, under = SCALING.get("mscale", 1.0), SCALING.get("mscale_all_dim", 0.0)
+    return (0.1 * over * math.log(SCALING["factor"]) + 1) / (0.1 * under * math.log(SCALING["factor"]) + 1)
 
 
 def compute_loss(tensors, tokens, kv_heads, rounds):
@@ -142,7 +172,7 @@ def compute_loss(tensors, tokens, kv_heads, rounds):
         x = list(x)
         for pair in range(DIM // 2):
             angle = position * get_frequency(pair)
-            a, b = x[pair], x[pair + DIM // 2]
+            a, b = get_stretch() * x[pair], get_stretch() * x[pair + DIM // 2]
             x[pair] = a * math.cos(angle) - b * math.sin(angle)
             x[pair + DIM // 2] = b * math.cos(angle) + a * math.sin(angle)
         return x
