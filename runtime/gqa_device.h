@@ -28,7 +28,7 @@ typedef enum gqa_device_launch_flags {
 
 /* A tiled tensor map (TMA descriptor). Dimensions count from the innermost one. The numbers of element_type,
  * interleave, swizzle, l2_promotion and fill are those of the driver's enumerations, e.g. bf16 9, f16 6; 128-byte
- * swizzle 3. */
+ * swizzle 3. Of a tensor without elements the map is that of one element, at coordinates 0, which must not be read. */
 typedef struct gqa_device_tensor_map {
   void *address; /* device memory, a multiple of 16 bytes */
   int32_t element_type;

@@ -232,8 +232,12 @@ def GQAGpu_GetTileOp : GQAGpu_Op<"get_tile", [MemoryEffects<[MemRead]>]> {
 
 def GQAGpu_ThreadIdOp : GQAGpu_Op<"thread_id", [Pure]> {
   let summary = "the thread's number in its block";
+  let description = [{
+    With `anew` it is read where it is asked for, and what is computed from it is not kept in registers from elsewhere.
+  }];
+  let arguments = (ins UnitAttr:$anew);
   let results = (outs I32:$id);
-  let assemblyFormat = "attr-dict";
+  let assemblyFormat = "(`anew` $anew^)? attr-dict";
 }
 
 def GQAGpu_BlockIdOp : GQAGpu_Op<"block_id", [Pure]> {

@@ -29,12 +29,12 @@ llvm::Expected<GpuTarget> GpuTarget::get(llvm::StringRef arch) {
 }
 
 int64_t GpuTarget::getOccupancy(int64_t registersPerThread, int64_t threads, int64_t dynamicSharedBytes) const {
-  // Registers are given to warps in units of 256, shared memory has 1 KiB per block for the system.
+  // Registers are given to warps in units of 256.
   int64_t warps = llvm::divideCeil(threads, 32);
   int64_t blockRegisters = warps * llvm::alignTo(32 * std::max<int64_t>(registersPerThread, 1), 256);
   int64_t blocks = std::min(maxBlocks, maxThreads / (32 * warps));
   blocks = std::min(blocks, registers / blockRegisters);
-  return std::min(blocks, sharedBytes / (dynamicSharedBytes + 1024));
+  return std::min(blocks, sharedBytes / (dynamicSharedBytes + kSystemSharedBytes));
 }
 
 } // namespace mlir::gqa

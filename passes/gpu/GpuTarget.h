@@ -15,8 +15,10 @@ struct GpuTarget {
   int64_t registers = 65536;  ///< of a multiprocessor
   int64_t maxThreads = 2048;  ///< of a multiprocessor
   int64_t maxBlocks = 32;     ///< of a multiprocessor
-  int64_t sharedBytes = 0;    ///< of a multiprocessor
+  int64_t sharedBytes = 0;    ///< of a multiprocessor, of which each block takes kSystemSharedBytes beside its own
   int64_t maxSharedBytes = 0; ///< of a block
+
+  static constexpr int64_t kSystemSharedBytes = 1024;
 
   /// The GPU called `arch`. Fails with a message for an unknown one.
   static llvm::Expected<GpuTarget> get(llvm::StringRef arch);

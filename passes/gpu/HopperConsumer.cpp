@@ -65,9 +65,15 @@ private:
     threadInGroup = arith::AndIOp::create(b, loc, thread, block.place.i32(127));
     isLeader = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, lane, block.place.i32(0));
     consumer = block.add(block.warpgroup, block.place.i32(-1));
-    Value warp = arith::ShRUIOp::create(b, loc, threadInGroup, block.place.i32(5));
-    warpRow = block.add(block.add(block.firstRow, block.mul(consumer, 64)), block.mul(warp, kRows));
+    warpRow = buildWarpRow(threadInGroup);
     query = block.getAddress(0, consumer, 64 * HopperLayout::kSlabRowBytes);
+  }
+
+  /// The first of the warp's rows.
+  Value buildWarpRow(Value thread) {
+    Value row = arith::AndIOp::create(b, loc, thread, block.place.i32(96));
+    row = arith::ShRUIOp::create(b, loc, row, block.place.i32(1));
+    return block.add(block.add(block.firstRow, block.mul(consumer, 64)), row);
   }
 
   //===-- Turns ---------------------------------------------------------------------------------------------------===//
@@ -235,7 +241,9 @@ private:
       sink = op.getSinkMutable()[0].getOperandNumber();
     unsigned output = op.getOutputsMutable()[0].getOperandNumber();
     Value writes = arith::ConstantIntOp::create(b, loc, 1, 1);
-    ResultWriter{block.place, block.operands, output, sink, warpRow, Value(), writes, writes, block.shape.dv}.write(
+    // The loops leave no registers for rows until here.
+    Value firstRow = buildWarpRow(ThreadIdOp::create(b, loc, b.getI32Type(), /*anew=*/true));
+    ResultWriter{block.place, block.operands, output, sink, firstRow, Value(), writes, writes, block.shape.dv}.write(
         state);
   }
 

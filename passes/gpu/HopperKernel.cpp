@@ -160,6 +160,11 @@ private:
     int64_t bytes = isKey ? layout.keyBytes : layout.valueBytes;
     MBarrierExpectOp::create(b, loc, barrier, bytes);
     Value key = block.keys->toI32(block.keys->getFirstKey(number));
+    // Where there are no keys, the map is that of one, which must not be read: boxes lie beyond it.
+    if (getConstantIntValue(block.keys->keys).value_or(0) == 0) {
+      Value none = arith::SubIOp::create(b, loc, block.place.i32(1), block.keys->toI32(block.keys->keys));
+      key = arith::MaxSIOp::create(b, loc, key, none);
+    }
     for (int64_t slab = 0; slab < (isKey ? layout.querySlabs : layout.valueSlabs); ++slab) {
       int64_t offset = (isKey ? layout.keys : layout.values) + slab * block.schedule.getN() * 128;
       copyBox(isKey ? op.getKeyMutable() : op.getValueMutable(), slab, Value(), key,

@@ -38,6 +38,11 @@ Value buildConstant(OpBuilder &b, Location loc, int32_t value) {
 }
 
 Value lowerThreadId(PatternRewriter &b, ThreadIdOp op) {
+  if (op.getAnew())
+    return LLVM::InlineAsmOp::create(b, op.getLoc(), b.getI32Type(), ValueRange(), "mov.u32 $0, %tid.x;", "=r",
+                                     /*has_side_effects=*/true, /*is_align_stack=*/false, LLVM::TailCallKind::None,
+                                     LLVM::AsmDialectAttr::get(b.getContext(), LLVM::AsmDialect::AD_ATT), ArrayAttr())
+        .getResult(0);
   return NVVM::ThreadIdXOp::create(b, op.getLoc(), b.getI32Type());
 }
 

@@ -1,5 +1,6 @@
 #include "passes/gpu/EmitDevice.h"
 #include "passes/gpu/GpuPasses.h"
+#include "passes/gpu/GpuTarget.h"
 #include "passes/gpu/HopperKernel.h"
 #include "passes/gpu/SharedLayout.h"
 
@@ -18,7 +19,8 @@ constexpr int64_t kKeysPerSplit = 512;
 /// Shared memory that every chip since sm_80 gives a block (GpuTarget).
 constexpr int64_t kBlockBytes = 99 * 1024;
 
-/// Shared memory of a block when there are few rows, so that two fit a multiprocessor of 164 KiB.
+/// Shared memory of a block when there are few rows, so that two fit a multiprocessor of 164 KiB. With what chips have
+/// beyond that, only more blocks of keys are on their way: how they are cut would show in the results' bits.
 constexpr int64_t kRingBytes = 80 * 1024;
 
 /// Warps that share the keys of a block when there are few rows.
@@ -28,6 +30,12 @@ struct SelectGpuSchedule : impl::SelectGpuScheduleBase<SelectGpuSchedule> {
   using SelectGpuScheduleBase::SelectGpuScheduleBase;
 
   void runOnOperation() override {
+    llvm::Expected<GpuTarget> target = GpuTarget::get(gpu);
+    if (!target) {
+      getOperation().emitError() << llvm::toString(target.takeError());
+      return signalPassFailure();
+    }
+    stageBytes = target->sharedBytes / 2 - GpuTarget::kSystemSharedBytes;
     getOperation().walk([&](AttentionOp op) {
       if (op->hasAttr(Schedule::kName))
         return;
@@ -70,7 +78,7 @@ private:
     return !ShapedType::isDynamic(shape.getExtent(Dim::m)) && getRows(shape) <= 16 * kShortWarps;
   }
 
-  static Schedule select(AttentionOp op) {
+  Schedule select(AttentionOp op) const {
     AttentionShape shape(op);
     return isShort(shape) ? selectShort(shape, getRows(shape)) : selectLong(shape);
   }
@@ -105,7 +113,7 @@ private:
   }
 
   /// Decoding reads keys and values once: the more of them are on their way, the better.
-  static Schedule selectShort(const AttentionShape &shape, int64_t rows) {
+  Schedule selectShort(const AttentionShape &shape, int64_t rows) const {
     int64_t rowWarps = llvm::PowerOf2Ceil(llvm::divideCeil(std::max<int64_t>(rows, 1), 16));
     int64_t keys = shape.getExtent(Dim::n);
     int64_t split = !ShapedType::isDynamic(keys) && keys <= kKeysPerSplit ? 0 : kKeysPerSplit;
@@ -118,20 +126,22 @@ private:
       keyWarps /= 2;
       n = 16 * keyWarps;
     }
-    auto grow = [&](int64_t &what, int64_t next, int64_t limit) {
+    auto grow = [&](int64_t &what, int64_t next, int64_t limit, int64_t bytes) {
       int64_t current = what;
       what = next;
-      bool isFit = next <= limit && fits(shape, schedule(), kRingBytes);
+      bool isFit = next <= limit && fits(shape, schedule(), bytes);
       if (!isFit)
         what = current;
       return isFit;
     };
-    while (grow(n, 2 * n, 64)) {
+    while (grow(n, 2 * n, 64, kRingBytes)) {
     }
-    while (grow(stages, stages + 1, 4)) {
+    while (grow(stages, stages + 1, 4, stageBytes)) {
     }
     return schedule();
   }
+
+  int64_t stageBytes = 0; ///< shared memory of each of two blocks on a multiprocessor
 };
 
 } // namespace

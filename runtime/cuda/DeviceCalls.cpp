@@ -1,6 +1,6 @@
 #include "runtime/cuda/DeviceCalls.h"
 
-#include <cstring>
+#include <algorithm>
 #include <new>
 
 namespace gqa::cuda {
@@ -85,12 +85,9 @@ void encodeTensorMap(const Driver &driver, const gqa_device_tensor_map &map, voi
     fail(GQA_INVALID_ARGUMENT, "cuda: a tensor map must have rank 1 to 5, got " + std::to_string(map.rank));
   if (reinterpret_cast<uintptr_t>(map.address) % 16 != 0)
     fail(GQA_INVALID_ARGUMENT, "cuda: a tensor that the device copies in tiles must begin at a multiple of 16 bytes");
-  // The driver refuses maps of nothing. Nothing is copied by them either.
-  for (int dim = 0; dim < map.rank; ++dim)
-    if (map.extents[dim] == 0) {
-      std::memset(encoded, 0, sizeof(TensorMap));
-      return;
-    }
+  // The driver refuses maps of nothing: they become maps of one element, of which kernels copy nothing.
+  bool isEmpty = std::any_of(map.extents, map.extents + map.rank, [](int64_t extent) { return extent == 0; });
+  void *address = isEmpty ? encoded : map.address;
   uint64_t extents[5], strides[5];
   uint32_t box[5], elementStrides[5];
   for (int dim = 0; dim < map.rank; ++dim) {
@@ -99,13 +96,13 @@ void encodeTensorMap(const Driver &driver, const gqa_device_tensor_map &map, voi
            "cuda: the strides of a tensor that the device copies in tiles must be multiples of 16 "
            "bytes, got " +
                std::to_string(map.strides[dim]) + " bytes");
-    extents[dim] = static_cast<uint64_t>(map.extents[dim]);
-    strides[dim] = static_cast<uint64_t>(map.strides[dim]);
+    extents[dim] = isEmpty ? 1 : static_cast<uint64_t>(map.extents[dim]);
+    strides[dim] = isEmpty ? 16 : static_cast<uint64_t>(map.strides[dim]);
     box[dim] = static_cast<uint32_t>(map.box[dim]);
     elementStrides[dim] = static_cast<uint32_t>(map.element_strides[dim]);
   }
   driver.check(driver.cuTensorMapEncodeTiled(static_cast<TensorMap *>(encoded), map.element_type,
-                                             static_cast<unsigned>(map.rank), map.address, extents, strides + 1, box,
+                                             static_cast<unsigned>(map.rank), address, extents, strides + 1, box,
                                              elementStrides, map.interleave, map.swizzle, map.l2_promotion, map.fill),
                "cuTensorMapEncodeTiled");
 }

@@ -116,6 +116,30 @@ void addCorrectness(std::vector<CheckFunction> &functions) {
   }
 }
 
+/// Fixes the number of query positions, for which there are kernels of their own where there are few rows.
+void fixPositions(CheckFunction &function, int64_t positions) {
+  function.function.dynamicDims.erase(Dim::m);
+  at(function.function.problem.extents, Dim::m) = positions;
+  function.name += "_m" + std::to_string(positions);
+}
+
+/// Decoding of one token or a few: keys are shared by warps and split over blocks, and partial results are merged.
+void addDecode(std::vector<CheckFunction> &functions) {
+  const std::vector<Heads> heads = {{8, 4}, {4, 1}, {1, 8}, {2, 3}, {1, 5}, {1, 7}, {2, 2}, {2, 16}, {1, 71}};
+  const std::vector<HeadDims> dims = {{128, 128}, {64, 64}, {96, 96}, {256, 256}, {192, 128}, {80, 80}, {192, 192}};
+  constexpr size_t kCount = 36;
+  for (size_t i = 0; i < kCount; ++i) {
+    Random random(~kSeed, i);
+    ElementType type = random.pick<ElementType>({ElementType::bf16, ElementType::f16});
+    Heads h = heads[i % heads.size()];
+    HeadDims d = dims[i % dims.size()];
+    FuzzFunction function = makeFunction(type, h, d, /*areTokensFirst=*/random.chance(50));
+    addOptions(function.problem, random);
+    functions.push_back({printName("correctness", type, h, d), Stage::correctness, function, 4});
+    fixPositions(functions.back(), i % 3 == 2 && h.g <= 16 ? 4 : 1);
+  }
+}
+
 /// What is multiplied as f32.
 void addF32(std::vector<CheckFunction> &functions) {
   for (int64_t dim : {64, 128, 256}) {
@@ -173,6 +197,14 @@ void addCached(std::vector<CheckFunction> &functions) {
     for (const CacheLayout &layout : layouts)
       if (number++ % 2 == 0 || dims.dqk == 128)
         functions.push_back(makeCached(ElementType::bf16, heads[number % 5], dims, layout, /*isRing=*/false));
+  // Decoding alone, and a few tokens.
+  for (HeadDims dims : {HeadDims{128, 128}, {64, 64}, {256, 256}, {192, 128}})
+    for (const CacheLayout &layout : layouts)
+      if (number++ % 3 == 0 || dims.dqk == 128) {
+        functions.push_back(makeCached(ElementType::bf16, heads[number % 5], dims, layout, /*isRing=*/false));
+        functions.back().calls = 4;
+        fixPositions(functions.back(), number % 4 == 0 ? 4 : 1);
+      }
   for (int64_t dim : {96, 128})
     functions.push_back(makeCached(ElementType::f16, {2, 4}, {dim, dim}, make(Type::f16, Type::f16, 32), false));
   functions.push_back(makeCached(ElementType::f16, {2, 4}, {128, 128}, make(Type::i8, Type::i8, 16), false));
@@ -188,6 +220,8 @@ void addBenches(std::vector<CheckFunction> &functions) {
       function.problem.causal = true;
       function.problem.alignment = Alignment::topLeft;
     }
+    if (kind == std::string("decode"))
+      function.dynamicDims.erase(Dim::m); // one position, as makeFunction() has it
     functions.push_back({printName(kind, type, heads, {dim, dim}), Stage::bench, function, 1});
   };
   for (int64_t dim : {128, 64, 256}) {
@@ -268,6 +302,7 @@ std::vector<CheckFunction> makeCheckFunctions() {
   addTiles(functions);
   addBlocks(functions);
   addCorrectness(functions);
+  addDecode(functions);
   addF32(functions);
   addCached(functions);
   addBenches(functions);

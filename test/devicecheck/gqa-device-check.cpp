@@ -35,7 +35,7 @@ namespace {
 constexpr int64_t kPaddingStep = 8;
 
 struct Options {
-  std::string directory, gpu, targetCpu = "x86-64-v3", device = "cuda:0", stage, only;
+  std::string directory, gpu, targetCpu = "x86-64-v3", device = "cuda:0", stage, only, after;
   int64_t call = -1, maxCalls = 1000;
   int jobs = 1, every = 1;
   bool isSmall = false, hasProgress = false, isEmulated = false, hasEmulatedKernels = false;
@@ -67,8 +67,11 @@ std::vector<CheckFunction> chooseFunctions(const Options &options) {
   int number = 0;
   for (const CheckFunction &function : makeCheckFunctions())
     if ((options.stage.empty() || options.stage == getName(function.stage)) &&
-        (options.only.empty() || options.only == function.name) && number++ % options.every == 0)
+        (options.only.empty() || options.only == function.name) && number++ % options.every == 0) {
       chosen.push_back(function);
+      if (function.name == options.after)
+        chosen.clear();
+    }
   return chosen;
 }
 
@@ -250,6 +253,7 @@ int main(int argc, char **argv) {
   runCommand->add_option("DIR", options.directory)->required()->check(CLI::ExistingDirectory);
   runCommand->add_option("--call", options.call, "make this call only");
   runCommand->add_option("--calls", options.maxCalls, "most calls of each function");
+  runCommand->add_option("--after", options.after, "skip the functions up to this one");
   runCommand->add_flag("--small", options.isSmall, "few tokens");
   runCommand->add_flag("--progress", options.hasProgress, "say on standard error what begins");
   CLI::App *infoCommand = app.add_subcommand("info", "print the device and its limits");

@@ -72,6 +72,8 @@
 // CHIP-SAME: wgmma.commit_group.sync.aligned;
 // CHIP: wgmma.wait_group.sync.aligned 0;
 // CHIP: {$64, $65, $66, $67}, db, p1, 1, 1, 1;
+// The rows that a lane writes are computed anew, so that no loop keeps them in registers.
+// CHIP: mov.u32 $0, %tid.x;
 
 // EMULATED-LABEL: func.func @prefill_attention0(
 // EMULATED: llvm.call @gqa_emulate_tma_load
@@ -108,6 +110,20 @@ func.func @decode(%q: tensor<1x2x4x1x64xf16>, %k: tensor<1x2x?x64xf16>, %v: tens
       key(%k[b, hkv, n, dqk] : tensor<1x2x?x64xf16>) value(%v[b, hkv, n, dv] : tensor<1x2x?x64xf16>)
       outs(%init[b, hkv, g, m, dv] : tensor<1x2x4x1x64xf16>)
   return %o : tensor<1x2x4x1x64xf16>
+}
+
+// The same cuts as on sm_80, but where rows are long there is room for more keys on their way.
+// RUN: gqa-opt %s --lower-gqa-gpu="gpu=sm_80 stop-after=schedule" | FileCheck %s --check-prefix=SM80
+// SCHEDULE-LABEL: func @long_rows(
+// SCHEDULE: #gqa_gpu.schedule<warpRows = 16, rowWarps = 1, keyWarps = 4, n = 64, stages = 3, split = 512,
+// SM80-LABEL: func @long_rows(
+// SM80: #gqa_gpu.schedule<warpRows = 16, rowWarps = 1, keyWarps = 4, n = 64, stages = 2, split = 512,
+func.func @long_rows(%q: tensor<1x2x4x1x128xf16>, %k: tensor<1x2x?x128xf16>, %v: tensor<1x2x?x128xf16>,
+                     %init: tensor<1x2x4x1x128xf16>) -> tensor<1x2x4x1x128xf16> {
+  %o = gqa.attention scale 0.125 query(%q[b, hkv, g, m, dqk] : tensor<1x2x4x1x128xf16>)
+      key(%k[b, hkv, n, dqk] : tensor<1x2x?x128xf16>) value(%v[b, hkv, n, dv] : tensor<1x2x?x128xf16>)
+      outs(%init[b, hkv, g, m, dv] : tensor<1x2x4x1x128xf16>)
+  return %o : tensor<1x2x4x1x128xf16>
 }
 
 // SCHEDULE-LABEL: func @biased(

@@ -158,7 +158,7 @@ Result cuTensorMapEncodeTiled(TensorMap *map, int elementType, unsigned rank, vo
   FAKE_ENTER(enter("cuTensorMapEncodeTiled", false));
   constexpr uint32_t elementBytes[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2, 4, 4, 4};
   if (elementType < 0 || elementType > 12 || rank < 1 || rank > 5 || reinterpret_cast<uintptr_t>(map) % 64 != 0 ||
-      reinterpret_cast<uintptr_t>(address) % 16 != 0 || interleave != 0 || swizzle < 0 || swizzle > 6)
+      !address || reinterpret_cast<uintptr_t>(address) % 16 != 0 || interleave != 0 || swizzle < 0 || swizzle > 6)
     return invalidValue;
   for (unsigned dim = 0; dim < rank; ++dim) {
     if (extents[dim] == 0 || extents[dim] > (uint64_t(1) << 32) || box[dim] == 0 || box[dim] > 256 ||

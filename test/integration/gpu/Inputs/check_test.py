@@ -9,6 +9,7 @@ import importlib.util
 import io
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -125,6 +126,25 @@ case "$LD_LIBRARY_PATH" in *lib/fallback*) ;; *) echo "GLIBCXX_3.4.29 not found"
         self.assertNotIn("correctness", self.get_calls())
         self.assertIn("problem: b=1 m=16", output)
 
+    def test_all_failures_are_listed_on_request(self):
+        def fail(function):
+            failure = {"function": function, "call": 0, "problem": "b=1", "error": "wrong", "again": "again!"}
+            return json.dumps({**GOOD, "functions": 1, "calls": 1, "failure": failure})
+
+        self.pretend(block=f"""case "$*" in
+  *--after\\ block_b*) echo '{json.dumps(GOOD)}' ;;
+  *--after\\ block_a*) echo 'block_b call 1' >&2; kill -SEGV $$ ;;
+  *) echo '{fail("block_a")}'; exit 1 ;;
+esac""")
+        code, report, output = self.run_check("--keep-going")
+        self.assertEqual((code, report["status"]), (1, "failed"))
+        self.assertEqual([failure["message"] for failure in report["failures"]],
+                         ["sm_90a, block: block_a, call 0: wrong",
+                          "sm_90a, block: exit code -11 without a report; last began: block_b call 1"])
+        self.assertEqual([stage["stage"] for stage in report["stages"]], ["tiles", "block", "correctness", "cached"])
+        self.assertIn("block        3 functions, 9 calls: 2 failed", output)
+        self.assertEqual(len(report["benches"]), 1)
+
     def test_a_crash_names_what_ran(self):
         self.pretend(correctness="echo 'correctness_f16 call 3' >&2; kill -SEGV $$")
         code, report, _ = self.run_check()
@@ -153,13 +173,50 @@ case "$LD_LIBRARY_PATH" in *lib/fallback*) ;; *) echo "GLIBCXX_3.4.29 not found"
         _, report, output = self.run_check()
         self.assertEqual([(entry["tool"], entry["stage"]) for entry in report["sanitizer"]],
                          [(tool, stage) for tool in ("memcheck", "racecheck") for stage in ("block", "correctness", "cached")])
-        self.assertIn("memcheck, racecheck: nothing found", output)
+        self.assertIn("racecheck    block, 8 calls: nothing found", output)
+        failed = {**GOOD, "failure": {"function": "f", "call": 0, "problem": "", "error": "error 999", "again": ""}}
+        for answer in (GOOD, failed):
+            self.write("tools/compute-sanitizer", f"""#!/bin/sh
+echo "Error: Device not supported on this machine"; echo '{json.dumps(answer)}'; exit 1""", 0o755)
+            code, report, output = self.run_check()
+            self.assertEqual(code, 0)
+            self.assertIn("Device not supported", report["sanitizer"][0]["skipped"])
+            self.assertIn("memcheck     block, skipped: Error: Device not supported", output)
+
+    def test_a_slow_sanitizer_does_not_keep_the_benches_away(self):
+        self.pretend()
         self.write("tools/compute-sanitizer",
-                   '#!/bin/sh\nshift 4; "$@"; echo "Error: Device not supported on this machine"; exit 1', 0o755)
-        code, report, _ = self.run_check()
+                   '#!/bin/sh\ncase "$*" in *racecheck*) exec sleep 60 ;; esac\nshift 4; exec "$@"', 0o755)
+        seconds, check.SANITIZER_SECONDS = check.SANITIZER_SECONDS, 0.5
+        self.addCleanup(setattr, check, "SANITIZER_SECONDS", seconds)
+        code, report, output = self.run_check()
         self.assertEqual(code, 0)
-        self.assertIn("skipped: ", report["sanitizer"])
-        self.assertIn("not supported", report["sanitizer"])
+        self.assertEqual(report["sanitizer"][3]["skipped"],
+                         "sm_90a, block: did not end within 0.5 s; last began: nothing")
+        self.assertIn("racecheck    cached, skipped: sm_90a, cached: did not end", output)
+        self.assertEqual(len(report["benches"]), 1)
+
+    def test_stages_and_targets_can_be_chosen(self):
+        os.mkdir(os.path.join(self.directory.name, "sm_80"))
+        self.write("sm_80/functions.json", "[]")
+        self.pretend()
+        code, report, _ = self.run_check("--stage", "bench", "--stage", "tiles", "--target", "sm_80")
+        self.assertEqual(code, 0)
+        self.assertEqual([(stage["target"], stage["stage"]) for stage in report["stages"]], [("sm_80", "tiles")])
+        self.assertEqual([bench["target"] for bench in report["benches"]], ["sm_80"])
+        self.assertIsNone(report["sanitizer"])
+        self.assertNotIn("correctness", self.get_calls())
+
+    def test_a_killed_run_leaves_a_report(self):
+        self.pretend(cached="kill -KILL $PPID; exit 1")
+        report = os.path.join(self.directory.name, "report.json")
+        done = subprocess.run([sys.executable, PATH, "--run", self.directory.name, "--json", report],
+                              stdout=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, -9)
+        with open(report) as file:
+            left = json.load(file)
+        self.assertEqual(left["status"], "unfinished")
+        self.assertEqual([stage["stage"] for stage in left["stages"]], ["tiles", "block", "correctness"])
 
     def test_refused_functions_are_counted(self):
         self.pretend(block={**GOOD, "refused": [{"name": "block_x", "reason": "dims of 4096"}]})

@@ -12,20 +12,29 @@ KINDS = {
 }
 
 
-def write(name, dqk, dv, positions, clauses, element):
+# Without lengths, as the benchmarks are: blocks of keys are larger.
+WHOLE_KINDS = {
+    "whole_causal": ("?", "causal align top_left"),
+    "whole": ("?", ""),
+    "whole_decode": ("1", ""),
+}
+
+
+def write(name, dqk, dv, positions, clauses, element, has_lengths=True):
     query = f"tensor<?x8x4x{positions}x{dqk}x{element}>"
     key, value = f"tensor<?x8x?x{dqk}x{element}>", f"tensor<?x8x?x{dv}x{element}>"
     output, lengths = f"tensor<?x8x4x{positions}x{dv}x{element}>", "tensor<?xi32>"
     sizes = "%b, %m" if positions == "?" else "%b"
+    argument, kv_len = (f", %length: {lengths}", f"kv_len(%length[b] : {lengths})") if has_lengths else ("", "")
     print(
-        f"""func.func @{name}(%q: {query}, %k: {key}, %v: {value}, %length: {lengths}) -> {output} {{
+        f"""func.func @{name}(%q: {query}, %k: {key}, %v: {value}{argument}) -> {output} {{
   %c0 = arith.constant 0 : index
   %c3 = arith.constant 3 : index
   %b = tensor.dim %q, %c0 : {query}
   %m = tensor.dim %q, %c3 : {query}
   %empty = tensor.empty({sizes}) : {output}
   %o = gqa.attention scale 0.1 {clauses} query(%q[b, hkv, g, m, dqk] : {query}) key(%k[b, hkv, n, dqk] : {key})
-      value(%v[b, hkv, n, dv] : {value}) kv_len(%length[b] : {lengths}) outs(%empty[b, hkv, g, m, dv] : {output})
+      value(%v[b, hkv, n, dv] : {value}) {kv_len} outs(%empty[b, hkv, g, m, dv] : {output})
   return %o : {output}
 }}"""
     )
@@ -66,6 +75,8 @@ def write_cached(name, dqk, dv, positions, clauses, stored):
 for dqk, dv in HEAD_DIMS.items():
     for kind, (positions, clauses) in KINDS.items():
         write(f"{kind}_{dqk}", dqk, dv, positions, clauses, "bf16")
+    for kind, (positions, clauses) in WHOLE_KINDS.items():
+        write(f"{kind}_{dqk}", dqk, dv, positions, clauses, "bf16", has_lengths=False)
     for kind in ("prefill", "decode"):
         write(f"{kind}_{dqk}_f16", dqk, dv, *KINDS[kind], "f16")
         write(f"{kind}_{dqk}_f32", dqk, dv, *KINDS[kind], "f32")
