@@ -23,8 +23,8 @@ std::string printDims(const std::vector<Dim> &dims) {
 /// The function's body, line by line.
 class Printer {
 public:
-  Printer(const AttentionProblem &problem, const std::set<Dim> &dynamicDims)
-      : problem(problem), dynamicDims(dynamicDims) {}
+  Printer(const AttentionProblem &problem, const std::set<Dim> &dynamicDims, const std::string &schedule)
+      : problem(problem), dynamicDims(dynamicDims), schedule(schedule) {}
 
   std::string print(const std::string &name) {
     text << "func.func @" << name << "(";
@@ -111,7 +111,10 @@ private:
     }
     text << "    outs(";
     printList(getResults(problem), [&](const NamedOperand &result) { printOperand(result, "_init"); });
-    text << ")\n";
+    text << ")";
+    if (!schedule.empty())
+      text << " {gqa_gpu.schedule = " << schedule << "}";
+    text << "\n";
   }
 
   void printOperand(const NamedOperand &named, const char *suffix) {
@@ -121,6 +124,7 @@ private:
 
   const AttentionProblem &problem;
   const std::set<Dim> &dynamicDims;
+  const std::string &schedule;
   std::ostringstream text;
 };
 
@@ -159,8 +163,8 @@ std::string printType(const AttentionProblem &problem, const Operand &operand, c
 }
 
 std::string printAttentionFunction(const AttentionProblem &problem, const std::string &name,
-                                   const std::set<Dim> &dynamicDims) {
-  return Printer(problem, dynamicDims).print(name);
+                                   const std::set<Dim> &dynamicDims, const std::string &schedule) {
+  return Printer(problem, dynamicDims, schedule).print(name);
 }
 
 } // namespace gqa

@@ -23,9 +23,9 @@ std::vector<NamedOperand> getResults(const AttentionProblem &problem);
 std::string printType(const AttentionProblem &problem, const Operand &operand, const std::set<Dim> &dynamicDims);
 
 /// A public function `@name` that computes the problem with one gqa.attention. `dynamicDims` may have b, m, n,
-/// page, block and slot.
+/// page, block and slot. `schedule`: a GPU's, as an attribute; "": the compiler's choice.
 std::string printAttentionFunction(const AttentionProblem &problem, const std::string &name,
-                                   const std::set<Dim> &dynamicDims);
+                                   const std::set<Dim> &dynamicDims, const std::string &schedule = "");
 
 } // namespace gqa
 

@@ -44,7 +44,7 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 }
 
 LogicalResult WarpgroupScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t consumers, int64_t n,
-                                            int64_t stages, bool packed, bool pingPong) {
+                                            int64_t stages, bool packed, bool pingPong, bool overlap) {
   if (consumers < 1 || consumers > 3)
     return emitError() << "consumers must be 1 to 3, got " << consumers << " (W1)";
   if (n < 16 || n > 256 || n % 16 != 0)

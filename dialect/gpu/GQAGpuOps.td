@@ -84,6 +84,7 @@ def GQAGpu_WarpgroupScheduleAttr : AttrDef<GQAGpu_Dialect, "WarpgroupSchedule"> 
     - `stages`: blocks of keys, and of values, in shared memory.
     - `packed`: the heads of a group are rows of one tile, as in `#gqa_gpu.schedule`; else each head is tiles of its own.
     - `pingPong`: consumers take turns in starting products, so that one computes its softmax while another multiplies.
+    - `overlap`: a consumer computes the softmax of a block while it multiplies the values of the block before, too.
 
     Constraints:
 
@@ -92,10 +93,12 @@ def GQAGpu_WarpgroupScheduleAttr : AttrDef<GQAGpu_Dialect, "WarpgroupSchedule"> 
     - W3: `stages` is from 2 to 8.
 
     ```mlir
-    #gqa_gpu.warpgroup_schedule<consumers = 2, n = 128, stages = 2, packed = true, pingPong = true>
+    #gqa_gpu.warpgroup_schedule<consumers = 2, n = 128, stages = 2, packed = true, pingPong = true,
+                                overlap = true>
     ```
   }];
-  let parameters = (ins "int64_t":$consumers, "int64_t":$n, "int64_t":$stages, "bool":$packed, "bool":$pingPong);
+  let parameters = (ins "int64_t":$consumers, "int64_t":$n, "int64_t":$stages, "bool":$packed, "bool":$pingPong,
+                        "bool":$overlap);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{

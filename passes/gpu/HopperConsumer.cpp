@@ -66,6 +66,8 @@ private:
     isLeader = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, lane, block.place.i32(0));
     consumer = block.add(block.warpgroup, block.place.i32(-1));
     warpRow = buildWarpRow(threadInGroup);
+    Value warpOfAll = arith::ShRUIOp::create(b, loc, thread, block.place.i32(5));
+    sums = block.getAddress(layout.sums - 4 * HopperLayout::kSumBytes, warpOfAll, HopperLayout::kSumBytes);
     query = block.getAddress(0, consumer, 64 * HopperLayout::kSlabRowBytes);
   }
 
@@ -218,6 +220,9 @@ private:
     SmallVector<Value> tiles = waitProducts(1, {products, acc});
     release(HopperBarrier::emptyKey, number);
     SoftmaxStep step = buildStep(tiles[0], number, carried.max, carried.sum, isEdge);
+    // Nobody reads this. But without it, ptxas moves the wait up to the beginning of the softmax.
+    if (schedule.getOverlap())
+      PutTileOp::create(b, loc, step.sum.tensor, sums);
     acc = waitProducts(0, tiles[1])[0];
     release(HopperBarrier::emptyValue, last);
     acc = buildProduct(b, loc, {acc, accMap}, step.rescale);
@@ -259,7 +264,7 @@ private:
   Type element;
   RankedTensorType scoreType, accType;
   ScoreOptions options;
-  Value lane, threadInGroup, isLeader, consumer, warpRow, query;
+  Value lane, threadInGroup, isLeader, consumer, warpRow, query, sums;
 };
 
 } // namespace

@@ -41,7 +41,8 @@ HopperLayout::HopperLayout(const AttentionShape &shape, Schedule schedule) {
   keys = queryBytes;
   values = keys + schedule.getStages() * keyBytes;
   barriers = values + schedule.getStages() * valueBytes;
-  total = barriers + 8 * (1 + 4 * schedule.getStages());
+  sums = llvm::alignTo(barriers + 8 * (1 + 4 * schedule.getStages()), kSumBytes);
+  total = sums + (schedule.getOverlap() ? 4 * schedule.getConsumers() * kSumBytes : 0);
 }
 
 //===-- The block -------------------------------------------------------------------------------------------------===//

@@ -16,9 +16,10 @@ struct HopperLayout {
   HopperLayout(const AttentionShape &shape, gqa_gpu::WarpgroupScheduleAttr schedule);
 
   static constexpr int64_t kSlab = 64, kSlabRowBytes = 128;
+  static constexpr int64_t kSumBytes = 256; ///< of a warp: two numbers of each lane
   int64_t querySlabs, valueSlabs;           ///< of rows of the query and of keys, and of values
   int64_t queryBytes, keyBytes, valueBytes; ///< of the query, and of one stage
-  int64_t keys, values, barriers;           ///< where they begin
+  int64_t keys, values, barriers, sums;     ///< where they begin
   int64_t total;
 };
 

@@ -56,8 +56,8 @@ private:
   }
 
   /// Tiles as in FlashAttention-3 (hopper/tile_size.h): as many keys as registers and shared memory have room for.
-  /// Masks by position make large blocks of keys wasteful, and lengths and softcap need registers that the largest
-  /// leave none.
+  /// Three consumers have the time of two others for a softmax, and no registers for more. Masks by position make large
+  /// blocks of keys wasteful, and lengths and softcap need registers that the largest leave none.
   static Attribute selectHopper(AttentionOp op) {
     AttentionShape shape(op);
     int64_t width = std::max(shape.dqk, shape.dv), consumers = 2, n;
@@ -68,7 +68,7 @@ private:
     else
       n = width <= 192 ? 112 : 80;
     return gqa_gpu::WarpgroupScheduleAttr::get(op.getContext(), consumers, n, /*stages=*/2, canPackHeads(shape),
-                                               /*pingPong=*/width <= 128);
+                                               /*pingPong=*/width <= 128, /*overlap=*/consumers == 2);
   }
 
   static int64_t getRows(const AttentionShape &shape) { return shape.getExtent(Dim::m) * shape.getTileHeads(); }

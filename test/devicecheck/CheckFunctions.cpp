@@ -293,7 +293,7 @@ Lengths drawLengths(const CheckFunction &function, int64_t call, Random &random)
 } // namespace
 
 const char *getName(Stage stage) {
-  constexpr const char *kNames[] = {"tiles", "block", "correctness", "cached", "bench"};
+  constexpr const char *kNames[] = {"tiles", "block", "correctness", "cached", "bench", "tune"};
   return kNames[static_cast<size_t>(stage)];
 }
 
@@ -306,6 +306,7 @@ std::vector<CheckFunction> makeCheckFunctions() {
   addF32(functions);
   addCached(functions);
   addBenches(functions);
+  addScheduleVariants(functions);
   return functions;
 }
 
@@ -319,7 +320,7 @@ std::string CheckFunction::print() const {
     return text;
   }
   if (!layout)
-    return printAttentionFunction(function.problem, "f", function.dynamicDims);
+    return printAttentionFunction(function.problem, "f", function.dynamicDims, schedule);
   return printAttentionFunction(makeCachedProblem(function.problem, *layout), "f", getCachedDims(function, *layout));
 }
 

@@ -16,8 +16,9 @@ namespace gqa {
 /// or layout shows as wrong lse (Q or K) or as wrong output with right lse (V).
 ///
 /// block: all keys in one tile, no mask. correctness: head counts, dims, lengths, masks and options. cached: keys and
-/// values in a KV cache: in pages, quantised, in rings. bench: the sizes that are timed.
-enum class Stage { tiles, block, correctness, cached, bench };
+/// values in a KV cache: in pages, quantised, in rings. bench: the sizes that are timed. tune: the same with other
+/// schedules than the compiler's.
+enum class Stage { tiles, block, correctness, cached, bench, tune };
 const char *getName(Stage stage);
 
 /// A function to compile ahead; its calls follow from its name and the number of the call.
@@ -28,6 +29,7 @@ struct CheckFunction {
   int64_t calls;
   std::optional<CacheLayout> layout = std::nullopt;    ///< keys and values are in a KV cache
   std::optional<DecodeCase> decodeCase = std::nullopt; ///< timed by gqa_cache_attend on a cache on the device
+  std::string schedule = "";                           ///< "": the compiler's own
 
   /// The function's text in MLIR.
   std::string print() const;
@@ -35,6 +37,9 @@ struct CheckFunction {
 
 /// All functions, the same on every machine.
 std::vector<CheckFunction> makeCheckFunctions();
+
+/// Adds functions of the tune stage, for Hopper: those of the bench stage with other schedules.
+void addScheduleVariants(std::vector<CheckFunction> &functions);
 
 /// The heads that the cached functions of the bench stage have.
 DecodePlan makeDecodePlan();

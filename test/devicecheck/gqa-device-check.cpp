@@ -18,6 +18,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -77,6 +78,11 @@ std::vector<CheckFunction> chooseFunctions(const Options &options) {
 
 int build(const Options &options) {
   std::vector<CheckFunction> functions = chooseFunctions(options);
+  // Schedules that are given are Hopper's.
+  if (options.gpu != "sm_90a" || options.isEmulated)
+    functions.erase(std::remove_if(functions.begin(), functions.end(),
+                                   [](const CheckFunction &function) { return function.stage == Stage::tune; }),
+                    functions.end());
   std::vector<std::string> errors(functions.size()), crashes(functions.size());
   std::atomic<size_t> next{0};
   std::vector<std::thread> threads;
@@ -141,7 +147,7 @@ private:
     showProgress(function);
     try {
       LoadedArtifact artifact(options.directory + "/" + function.name + ".so", /*threads=*/0);
-      if (function.stage == Stage::bench) {
+      if (function.stage == Stage::bench || function.stage == Stage::tune) {
         what = function.name;
         auto *run = function.decodeCase ? runCacheBench : runBench;
         report["benches"].push_back(run(function, artifact, device, options.isSmall));
@@ -260,8 +266,8 @@ int main(int argc, char **argv) {
   for (CLI::App *command : {runCommand, infoCommand})
     command->add_option("--device", options.device, "cuda:N or cpu")->capture_default_str();
   for (CLI::App *command : {buildCommand, runCommand}) {
-    command->add_option("--stage", options.stage, "tiles, block, correctness, cached or bench")
-        ->check(CLI::IsMember({"tiles", "block", "correctness", "cached", "bench"}));
+    command->add_option("--stage", options.stage, "tiles, block, correctness, cached, bench or tune")
+        ->check(CLI::IsMember({"tiles", "block", "correctness", "cached", "bench", "tune"}));
     command->add_option("--only", options.only, "one function by name");
     command->add_option("--every", options.every, "every so many functions only")->check(CLI::PositiveNumber);
   }

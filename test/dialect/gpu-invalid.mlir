@@ -26,17 +26,17 @@ module attributes {s = #gqa_gpu.schedule<warpRows = 16, rowWarps = 8, keyWarps =
 // -----
 
 // expected-error@below {{consumers must be 1 to 3, got 4 (W1)}}
-module attributes {s = #gqa_gpu.warpgroup_schedule<consumers = 4, n = 128, stages = 2, packed = true, pingPong = true>} {}
+module attributes {s = #gqa_gpu.warpgroup_schedule<consumers = 4, n = 128, stages = 2, packed = true, pingPong = true, overlap = true>} {}
 
 // -----
 
 // expected-error@below {{n must be a multiple of 16 from 16 to 256, got 272 (W2)}}
-module attributes {s = #gqa_gpu.warpgroup_schedule<consumers = 2, n = 272, stages = 2, packed = true, pingPong = true>} {}
+module attributes {s = #gqa_gpu.warpgroup_schedule<consumers = 2, n = 272, stages = 2, packed = true, pingPong = true, overlap = true>} {}
 
 // -----
 
 // expected-error@below {{stages must be 2 to 8, got 1 (W3)}}
-module attributes {s = #gqa_gpu.warpgroup_schedule<consumers = 2, n = 128, stages = 1, packed = true, pingPong = true>} {}
+module attributes {s = #gqa_gpu.warpgroup_schedule<consumers = 2, n = 128, stages = 1, packed = true, pingPong = true, overlap = true>} {}
 
 // -----
 

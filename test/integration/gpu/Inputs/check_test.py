@@ -207,6 +207,16 @@ echo "Error: Device not supported on this machine"; echo '{json.dumps(answer)}';
         self.assertIsNone(report["sanitizer"])
         self.assertNotIn("correctness", self.get_calls())
 
+    def test_schedules_are_compared_on_request(self):
+        tuned = {"name": "decode_stages2", "median_ms": 0.25, "tflops": 1.0, "gb_per_second": 6000.0}
+        self.pretend(tune={**BENCH, "benches": [tuned]})
+        self.assertEqual(self.run_check()[0], 0)
+        self.assertNotIn("tune", self.get_calls())
+        code, report, output = self.run_check("--stage", "bench", "--stage", "tune")
+        self.assertEqual(code, 0)
+        self.assertEqual(report["tuned"], [tuned])
+        self.assertRegex(output, r"\ndecode +0\.5000 +1\.0 +3000\ndecode_stages2 +0\.2500 +1\.0 +6000\n")
+
     def test_a_killed_run_leaves_a_report(self):
         self.pretend(cached="kill -KILL $PPID; exit 1")
         report = os.path.join(self.directory.name, "report.json")
