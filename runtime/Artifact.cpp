@@ -115,6 +115,7 @@ gqa_artifact::gqa_artifact(const std::string &path) : path(path) {
     gqa::fail(GQA_BAD_ARTIFACT, "'" + path + "' has no description");
   description = text;
   parseDescription();
+  cpuProblem = findCpuProblem();
 }
 
 void gqa_artifact::parseDescription() {
@@ -167,18 +168,19 @@ const gqa::EntryDescription &gqa_artifact::getEntry(const std::string &name) con
   gqa::fail(GQA_NOT_FOUND, "'" + path + "' has no entry '" + name + "'; it has: " + names);
 }
 
-void gqa_artifact::checkCpu() const {
+std::string gqa_artifact::findCpuProblem() const {
   std::string architecture = triple.substr(0, triple.find('-'));
   if (architecture != gqa::getHostArchitecture())
-    gqa::fail(GQA_UNSUPPORTED_TARGET,
-              "'" + path + "' is for " + architecture + ", but this machine is " + gqa::getHostArchitecture());
-  std::vector<std::string> missing = gqa::findMissingCpuFeatures(features);
-  if (missing.empty())
-    return;
+    return "'" + path + "' is for " + architecture + ", but this machine is " + gqa::getHostArchitecture();
   std::string names;
-  for (const std::string &name : missing)
+  for (const std::string &name : gqa::findMissingCpuFeatures(features))
     names += (names.empty() ? "" : ", ") + name;
-  gqa::fail(GQA_UNSUPPORTED_TARGET, "'" + path + "' needs CPU features that this machine lacks: " + names);
+  return names.empty() ? "" : "'" + path + "' needs CPU features that this machine lacks: " + names;
+}
+
+void gqa_artifact::checkCpu() const {
+  if (!cpuProblem.empty())
+    gqa::fail(GQA_UNSUPPORTED_TARGET, cpuProblem);
 }
 
 void gqa_artifact::checkDevice(const gqa::cuda::Device &device) const {

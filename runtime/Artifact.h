@@ -75,11 +75,15 @@ struct gqa_artifact {
 
 private:
   void parseDescription();
+  std::string findCpuProblem() const;
   void findCode(gqa::EntryDescription &entry);
 
   struct Closer {
     void operator()(void *library) const;
   };
+  /// Why this machine's CPU cannot run the code; empty if it can. Found once: in a virtual machine, asking the CPU what
+  /// it has takes tens of microseconds, as long as a step of decoding.
+  std::string cpuProblem;
   std::unique_ptr<void, Closer> library;
 };
 
