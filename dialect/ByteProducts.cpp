@@ -20,9 +20,6 @@ constexpr double kMaxFixed = 127 << 16;
 /// Added to a fixed-point number, this makes its signed digits unsigned ones, each by 128 larger, which are then bits.
 constexpr int32_t kDigitOffset = 0x808080;
 
-/// Rows whose elements are all smaller count as zeros: the unit's inverse stays finite.
-constexpr double kLeastMagnitude = 1e-30;
-
 ArrayRef<int64_t> getShape(Value tensor) { return cast<RankedTensorType>(tensor.getType()).getShape(); }
 
 Value buildF32(OpBuilder &b, Location loc, double value) {
@@ -66,41 +63,14 @@ Value buildRows(OpBuilder &b, Location loc, Value tensor, int64_t first, int64_t
   return tensor::ExtractSliceOp::create(b, loc, tensor, offsets, sizes, strides);
 }
 
-/// max over k of |rows[m, k]|, NaN if one is.
-Value buildLargestMagnitude(OpBuilder &b, Location loc, MappedTensor rows, AffineMap rowMap) {
-  Value empty = buildEmpty(b, loc, getShape(rows.tensor), b.getF32Type());
-  Value magnitudes = buildGeneric(b, loc, rows, {empty, rows.map}, [](OpBuilder &nested, Location l, ValueRange args) {
-    return math::AbsFOp::create(nested, l, args[0]).getResult();
-  });
-  Value start = buildEmptyF32(b, loc, rowMap, rows, 0.0);
-  return buildGeneric(b, loc, MappedTensor{magnitudes, rows.map}, {start, rowMap},
-                      [](OpBuilder &nested, Location l, ValueRange args) {
-                        return arith::MaximumFOp::create(nested, l, args[1], args[0]).getResult();
-                      });
-}
-
 } // namespace
 
 FixedPoint buildFixedPoint(OpBuilder &b, Location loc, MappedTensor rows) {
-  AffineMap rowMap = getDimsMap(b.getContext(), {getDims(rows.map).front()});
   ArrayRef<int64_t> shape = getShape(rows.tensor);
-  Value largest = buildLargestMagnitude(b, loc, rows, rowMap);
-  auto perRow = [&](Value input, BodyBuilder body) -> MappedTensor {
-    return {buildGeneric(b, loc, MappedTensor{input, rowMap}, {buildEmptyF32(b, loc, rowMap, rows), rowMap}, body),
-            rowMap};
-  };
-  MappedTensor unit = perRow(largest, [](OpBuilder &nested, Location l, ValueRange args) -> Value {
-    Value bounded = arith::MaximumFOp::create(nested, l, args[0], buildF32(nested, l, kLeastMagnitude));
-    return arith::MulFOp::create(nested, l, bounded, buildF32(nested, l, 1.0 / kMaxFixed));
-  });
-  MappedTensor inverse = perRow(unit.tensor, [](OpBuilder &nested, Location l, ValueRange args) -> Value {
-    return arith::DivFOp::create(nested, l, buildF32(nested, l, 1.0), args[0]);
-  });
-  Value bits = buildGeneric(b, loc, {rows, inverse}, {buildEmpty(b, loc, shape, b.getI32Type()), rows.map},
+  RowUnits units = buildRowUnits(b, loc, rows, kMaxFixed);
+  Value bits = buildGeneric(b, loc, {rows, units.inverse}, {buildEmpty(b, loc, shape, b.getI32Type()), rows.map},
                             [](OpBuilder &nested, Location l, ValueRange args) -> Value {
-                              Value number = arith::MulFOp::create(nested, l, args[0], args[1]);
-                              number = math::RoundEvenOp::create(nested, l, number);
-                              Value fixed = arith::FPToSIOp::create(nested, l, nested.getI32Type(), number);
+                              Value fixed = buildFixed(nested, l, args[0], args[1]);
                               return arith::AddIOp::create(nested, l, fixed, buildI32(nested, l, kDigitOffset));
                             });
   int64_t digitRows = llvm::alignTo(kDigits * shape[0], kMatrixTile);
@@ -119,7 +89,7 @@ FixedPoint buildFixedPoint(OpBuilder &b, Location loc, MappedTensor rows) {
     digits =
         tensor::InsertSliceOp::create(b, loc, digit, digits, offsets, tensor::getMixedSizes(b, loc, digit), strides);
   }
-  return {digits, unit};
+  return {digits, units.unit};
 }
 
 Value buildUnpacked(OpBuilder &b, Location loc, Value packed, Type element) {
@@ -193,9 +163,7 @@ Value buildFromDigits(OpBuilder &b, Location loc, Value sums, MappedTensor unit,
     Value number = buildToF32(nested, l, args[kDigits - 1]);
     for (int64_t i = kDigits - 2; i >= 0; --i)
       number = math::FmaOp::create(nested, l, number, base, buildToF32(nested, l, args[i]));
-    if (isAdded)
-      return math::FmaOp::create(nested, l, number, args[kDigits], args.back());
-    return arith::MulFOp::create(nested, l, number, args[kDigits]);
+    return buildFromFixed(nested, l, number, args[kDigits], isAdded ? args.back() : Value());
   });
 }
 

@@ -1,11 +1,11 @@
 #ifndef GQA_DIALECT_BYTEPRODUCTS_H
 #define GQA_DIALECT_BYTEPRODUCTS_H
 
-#include "dialect/OnlineSoftmax.h"
+#include "dialect/FixedPoint.h"
 
 /// Products of f32 rows with keys and values of 8 or 4 bits, in integers. The rows become fixed-point numbers of three
 /// bytes, each of which is multiplied like a row of its own: matrix units multiply four bytes where they multiply one
-/// f32, and have more rows than a group of query heads fills. Sums of such products are exact, in whatever order.
+/// f32, and have more rows than a group of query heads fills.
 ///
 /// A word is four bytes that lie side by side, as integer dot products take them.
 namespace mlir::gqa {
@@ -16,7 +16,7 @@ constexpr int64_t kMatrixTile = 16;
 constexpr int64_t kBytesPerWord = 4;
 
 /// rows[m, k] is unit[m] times the sum over i of 256^i * digits[i * rows + m, k] to 2^-24 of the row's largest
-/// magnitude. NaN and infinity in a row make its unit NaN or infinite.
+/// magnitude.
 struct FixedPoint {
   Value digits;      ///< i8 [padded, k]: three times the rows, and up to a multiple of 16 more, which hold anything
   MappedTensor unit; ///< f32 [m]

@@ -21,7 +21,7 @@ namespace {
 constexpr StringLiteral kClauseAttributes[] = {
     "indexing_maps", "operandSegmentSizes", "scale",     "softcap", "causal",
     "window_left",   "window_right",        "alignment", "dot",     "schedule",
-    "ring_sinks",    "ring_slots",          "sinks"};
+    "ring_sinks",    "ring_slots",          "sinks",     "shorts"};
 
 /// A tensor operand with its list of dimensions: `%q[b, hkv, g, m, dqk] : tensor<...>`.
 struct TensorOperand {
@@ -115,7 +115,7 @@ public:
     // Only known clauses are taken: the next keyword may be the next op's name.
     SmallVector<StringRef> clauses(names);
     llvm::append_range(clauses, ArrayRef<StringRef>{"outs", "scale", "softcap", "causal", "window"});
-    llvm::append_range(clauses, hasKeyStart ? ArrayRef<StringRef>{"key_start", "dot", "sinks"}
+    llvm::append_range(clauses, hasKeyStart ? ArrayRef<StringRef>{"key_start", "dot", "shorts", "sinks"}
                                             : ArrayRef<StringRef>{"align", "schedule", "ring"});
     llvm::SmallDenseSet<StringRef> seen;
     StringRef keyword;
@@ -159,7 +159,7 @@ private:
       return failure(parser.parseLParen() || parser.parseAttribute(schedule, "schedule", result.attributes) ||
                      parser.parseRParen());
     }
-    // causal, dot
+    // causal, dot, shorts
     result.attributes.set(keyword, parser.getBuilder().getUnitAttr());
     return success();
   }
@@ -333,6 +333,8 @@ void OnlineAttentionOp::print(OpAsmPrinter &printer) {
                      printer << " sinks " << getSinksAttr().getInt();
                    if (getDot())
                      printer << " dot";
+                   if (getShorts())
+                     printer << " shorts";
                  });
   if (getKeyStart())
     printer << " key_start(" << getKeyStart() << ")";

@@ -38,20 +38,21 @@ def GQA_ScheduleAttr : AttrDef<GQA_Dialect, "Schedule"> {
       on the batch or the number of threads, so neither do the bits of the result.
     - `dot`: the contractions multiply pairs of bf16 and accumulate in f32 (`vdpbf16ps`), or, with `lanes = head_dim`, bytes,
       and accumulate in i32.
+    - `shorts`: with `dot` of bytes, the other factors are integers of 16 bits.
 
     Constraints:
 
     - S1: `g`, `m` and `n` are positive.
     - S2: `rows` is at least `g * m`.
     - S3: `split` is 0 or a positive multiple of `n`.
-    - S4: `dot` needs an even `n`.
+    - S4: `dot` needs an even `n`, `shorts` needs `dot` and `lanes = head_dim`.
 
     ```mlir
     #gqa.schedule<lanes = row, g = 4, m = 16, rows = 64, n = 64, split = 0, dot = false>
     ```
   }];
   let parameters = (ins "::mlir::gqa::Lanes":$lanes, "int64_t":$g, "int64_t":$m, "int64_t":$rows, "int64_t":$n,
-                        "int64_t":$split, "bool":$dot);
+                        "int64_t":$split, "bool":$dot, DefaultValuedParameter<"bool", "false">:$shorts);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }

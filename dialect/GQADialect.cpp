@@ -46,7 +46,7 @@ void GQADialect::initialize() {
 }
 
 LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, Lanes lanes, int64_t g, int64_t m,
-                                   int64_t rows, int64_t n, int64_t split, bool dot) {
+                                   int64_t rows, int64_t n, int64_t split, bool dot, bool shorts) {
   if (g < 1 || m < 1 || n < 1)
     return emitError() << "tile sizes must be positive, got g = " << g << ", m = " << m << ", n = " << n << " (S1)";
   if (rows / g < m)
@@ -55,5 +55,7 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "split (" << split << ") must be a multiple of n (" << n << "), or 0 (S3)";
   if (dot && n % 2 != 0)
     return emitError() << "dot pairs keys: n (" << n << ") must be even (S4)";
+  if (shorts && !(dot && lanes == Lanes::HeadDim))
+    return emitError() << "shorts needs dot = true and lanes = head_dim (S4)";
   return success();
 }

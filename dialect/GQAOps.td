@@ -220,7 +220,7 @@ def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
     matrix units do: weights are rounded to the element type of `value`, products accumulate in f32. Weights for a `value`
     of bf16 under a `query` of f16 are given in two parts, which keep more bits than f16 has, and its scales' range. Where
     `key` and `value` are i8, or bytes of two 4-bit elements, products are integers: query and weights become fixed-point
-    numbers of three bytes.
+    numbers of three bytes, or, with `shorts`, of 16 bits.
 
     The order of an operand's dimensions says how a tile lies in memory, and the decomposition follows it: `acc[dv, m]`
     gives scores `[n, m]` (query rows in the vector lanes), `acc[m, dv]` gives scores `[m, n]`.
@@ -235,7 +235,8 @@ def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
       dimensions in the same order.
     - C12: `dot` needs `query[m, dqk]`, `key[n, dqk]`, `value[n, dv]` and even `n` and `dqk`; with `acc[dv, m]` bf16 in
       query, key and value, with `acc[m, dv]` floats in all of them, or i8 in `key` and `value`, which may then list
-      `dqk2` and `dv2`, and multiples of 4 in `n` and `dqk`.
+      `dqk2` and `dv2`, and multiples of 4 in `n` and `dqk`. `shorts` needs `dot` of i8, and a multiple of 32 up to 512 in
+      `dqk`.
 
     ```mlir
     %acc, %max, %sum = gqa.online_attention scale 1.0 causal
@@ -253,7 +254,7 @@ def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
     Variadic<AnyRankedTensor>:$outputs, Optional<Index>:$key_start,
     AffineMapArrayAttr:$indexing_maps, F32Attr:$scale, OptionalAttr<F32Attr>:$softcap, UnitAttr:$causal,
     OptionalAttr<I64Attr>:$window_left, OptionalAttr<I64Attr>:$window_right, OptionalAttr<I64Attr>:$sinks,
-    UnitAttr:$dot);
+    UnitAttr:$dot, UnitAttr:$shorts);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let extraClassDeclaration = commonDeclarations # [{
     AffineMap getAccMap() { return getMap(getOutputsMutable()[0]); }
@@ -294,6 +295,24 @@ def GQA_GatherPagesOp : Op<GQA_Dialect, "gather_pages", [Pure]> {
     /// The result, copied run by run.
     Value buildCopy(OpBuilder &builder);
   }];
+}
+
+def GQA_DotShortsOp : Op<GQA_Dialect, "dot_shorts", [Pure, AllTypesMatch<["sums", "result"]>,
+                                                     AllTypesMatch<["lhs", "rhs"]>]> {
+  let summary = "dot products of pairs of 16-bit integers, one pair a lane";
+  let description = [{
+    `result[lane] = sums[lane] + lhs[2 * lane] * rhs[2 * lane] + lhs[2 * lane + 1] * rhs[2 * lane + 1]`, in i32: what one
+    `vpdpwssd` of AVX-512 VNNI computes. `gqa-vectorize-tiles` makes it of tiles that `shorts` asks for, and
+    `gqa-lower-vectors` turns it into LLVM's intrinsic, which by itself would count as an unknown effect on memory.
+
+    ```mlir
+    %1 = gqa.dot_shorts %0, %query, %keys : vector<16xi32>, vector<32xi16>
+    ```
+  }];
+  let arguments = (ins VectorOfLengthAndType<[16], [I32]>:$sums, VectorOfLengthAndType<[32], [I16]>:$lhs,
+                       VectorOfLengthAndType<[32], [I16]>:$rhs);
+  let results = (outs VectorOfLengthAndType<[16], [I32]>:$result);
+  let assemblyFormat = "$sums `,` $lhs `,` $rhs attr-dict `:` type($sums) `,` type($lhs)";
 }
 
 #endif // GQA_OPS_TD

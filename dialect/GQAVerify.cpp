@@ -2,6 +2,7 @@
 
 #include "dialect/AttentionDims.h"
 #include "dialect/GQADialect.h"
+#include "dialect/ShortProducts.h"
 
 #include "llvm/ADT/SmallSet.h"
 #include "llvm/ADT/StringExtras.h"
@@ -350,7 +351,7 @@ LogicalResult AttentionOp::verify() {
 /// floats, or bytes, in words of four.
 static LogicalResult verifyDot(OnlineAttentionOp op) {
   if (!op.getDot())
-    return success();
+    return op.getShorts() ? op.emitOpError() << "'shorts' needs 'dot' (C12)" : success();
   MLIRContext *context = op.getContext();
   auto getElement = [](Value tensor) { return cast<RankedTensorType>(tensor.getType()).getElementType(); };
   bool isMatrix = op.getAccMap() == getDimsMap(context, {Dim::m, Dim::dv});
@@ -381,12 +382,19 @@ static LogicalResult verifyDot(OnlineAttentionOp op) {
   if (isBytes) {
     int64_t dqk = getStaticExtent(op.getMaps(), op.getOperands(), Dim::dqk);
     int64_t n = getStaticExtent(op.getMaps(), op.getOperands(), Dim::n);
+    auto print = [](int64_t extent) { return ShapedType::isDynamic(extent) ? "?" : std::to_string(extent); };
     for (auto [name, extent] : {std::pair("dqk", dqk), {"n", n}})
       if (ShapedType::isDynamic(extent) || extent % 4 != 0)
-        return op.emitOpError() << "'dot' of bytes needs static multiples of 4, got " << name << " = "
-                                << (ShapedType::isDynamic(extent) ? "?" : std::to_string(extent)) << " (C12)";
+        return op.emitOpError() << "'dot' of bytes needs static multiples of 4, got " << name << " = " << print(extent)
+                                << " (C12)";
+    if (op.getShorts() && (dqk % (kShortLanes * kShortsPerLane) != 0 || dqk > kMaxShortProducts))
+      return op.emitOpError() << "'shorts' needs a multiple of " << kShortLanes * kShortsPerLane << " up to "
+                              << kMaxShortProducts << ", got dqk = " << dqk << " (C12)";
     return success();
   }
+  if (op.getShorts())
+    return op.emitOpError() << "'shorts' needs 'key' and 'value' of i8, got " << op.getKey().getType() << " and "
+                            << op.getValue().getType() << " (C12)";
   for (int64_t extent : cast<RankedTensorType>(op.getKey().getType()).getShape())
     if (ShapedType::isDynamic(extent) || extent % 2 != 0)
       return op.emitOpError() << "'dot' needs even extents of key, got " << op.getKey().getType() << " (C12)";

@@ -12,6 +12,7 @@
 #include "dialect/ByteProducts.h"
 #include "dialect/GQADialect.h"
 #include "dialect/OnlineSoftmax.h"
+#include "dialect/ShortProducts.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -86,6 +87,8 @@ private:
       return buildMatrixProducts();
     MappedTensor query = buildConverted({op.getQuery(), op.getQueryMap()}, getTiledQueryMap(), getScoreFactor(options));
     MappedTensor key{op.getKey(), op.getKeyMap()};
+    if (usesShorts())
+      return buildShortProducts(query, key);
     if (usesBytes())
       return buildByteProducts(query, key);
     if (!rowsInLanes) {
@@ -193,9 +196,11 @@ private:
   /// Whether products are made of pairs of bf16 (constraint C12).
   bool usesPairs() { return op.getDot() && rowsInLanes; }
   /// Whether contractions take half types as they are and accumulate in f32.
-  bool usesMatrixUnits() { return op.getDot() && !rowsInLanes && !usesBytes(); }
-  /// Whether products are made of bytes, in integers.
-  bool usesBytes() { return op.getDot() && !rowsInLanes && isBytes(op.getKey()) && isBytes(op.getValue()); }
+  bool usesMatrixUnits() { return op.getDot() && !rowsInLanes && !hasBytes(); }
+  /// Whether products are those of integers: of bytes, or of 16 bits.
+  bool usesBytes() { return op.getDot() && !rowsInLanes && hasBytes() && !op.getShorts(); }
+  bool usesShorts() { return op.getShorts(); }
+  bool hasBytes() { return isBytes(op.getKey()) && isBytes(op.getValue()); }
   static bool isBytes(Value tensor) { return getElementTypeOrSelf(tensor).isInteger(8); }
 
   /// Keys or values, [n, d], as bytes of one element each.
@@ -225,6 +230,52 @@ private:
         buildEmptyF32(builder, loc, scoreMap, {query, {sums, getDimsMap(op.getContext(), {Dim::n, Dim::m})}});
     sums = buildTransposed(builder, loc, sums);
     return {buildFromDigits(builder, loc, sums, rows.unit, {scores, scoreMap}, /*isAdded=*/false), scoreMap};
+  }
+
+  /// Scores [rows, n] from keys of bytes, in integers of 16 bits.
+  MappedTensor buildShortProducts(MappedTensor query, MappedTensor key) {
+    ShortRows rows = buildShortRows(builder, loc, query);
+    auto multiply = [&](Value keys) {
+      return buildShortDots(builder, loc, rows.numbers, buildBytes(keys, key.map, Dim::dqk2));
+    };
+    int64_t keys = cast<RankedTensorType>(key.tensor.getType()).getDimSize(0);
+    int64_t height = cast<RankedTensorType>(query.tensor.getType()).getDimSize(0);
+    Value sums;
+    if (auto pages = key.tensor.getDefiningOp<GatherPagesOp>()) {
+      Value empty = tensor::EmptyOp::create(builder, loc, ArrayRef{height, keys}, builder.getI32Type());
+      sums = buildRunLoop(pages, empty, [&](Value offset, Value run, Value current) -> Value {
+        Value products = multiply(run);
+        return tensor::InsertSliceOp::create(builder, loc, products, current, getKeyOffsets(offset),
+                                             tensor::getMixedSizes(builder, loc, products), getUnitStrides());
+      });
+    } else {
+      sums = multiply(key.tensor);
+    }
+    Value scores = buildEmptyF32(builder, loc, scoreMap, MappedTensor{sums, scoreMap});
+    return {buildFromShorts(builder, loc, sums, rows.unit, {scores, scoreMap}, /*isAdded=*/false), scoreMap};
+  }
+
+  /// init[rows, dv] + weights * value, for values of bytes, in integers of 16 bits.
+  Value buildShortValues(MappedTensor weights, MappedTensor value, MappedTensor init) {
+    ShortRows rows = buildShortRows(builder, loc, weights);
+    Value sums = buildZeroSums(builder, loc, cast<RankedTensorType>(init.tensor.getType()).getShape());
+    auto add = [&](Value numbers, Value values, Value current) {
+      return buildShortContraction(builder, loc, numbers, buildBytes(values, value.map, Dim::dv2), current);
+    };
+    if (auto pages = value.tensor.getDefiningOp<GatherPagesOp>())
+      sums = buildRunLoop(pages, sums, [&](Value offset, Value run, Value current) {
+        return add(buildKeyRun(rows.numbers, offset, pages.getRun()), run, current);
+      });
+    else
+      sums = add(rows.numbers, value.tensor, sums);
+    return buildFromShorts(builder, loc, sums, rows.unit, init, /*isAdded=*/true);
+  }
+
+  /// `run` keys of `scores`, which have the dimensions of scores, from `offset` on.
+  Value buildKeyRun(Value scores, Value offset, int64_t run) {
+    SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(builder, loc, scores);
+    sizes[*getDimPosition(scoreMap, Dim::n)] = builder.getIndexAttr(run);
+    return tensor::ExtractSliceOp::create(builder, loc, scores, getKeyOffsets(offset), sizes, getUnitStrides());
   }
 
   /// init[rows, dv] + weights * value, for values of bytes.
@@ -408,14 +459,13 @@ private:
       return buildPairValues(weights, init);
     // The operand with the lanes comes second: it makes the rows of the outer products.
     MappedTensor value{op.getValue(), op.getValueMap()};
+    if (usesShorts())
+      return buildShortValues(weights, value, init);
     if (usesBytes())
       return buildByteValues(weights, value, init);
     if (auto pages = rowsInLanes ? GatherPagesOp() : value.tensor.getDefiningOp<GatherPagesOp>())
       return buildRunLoop(pages, init.tensor, [&](Value offset, Value run, Value current) -> Value {
-        SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(builder, loc, weights.tensor);
-        sizes[*getDimPosition(weights.map, Dim::n)] = builder.getIndexAttr(pages.getRun());
-        Value part = tensor::ExtractSliceOp::create(builder, loc, weights.tensor, getKeyOffsets(offset), sizes,
-                                                    getUnitStrides());
+        Value part = buildKeyRun(weights.tensor, offset, pages.getRun());
         MappedTensor values = buildUnpacked({run, value.map}, Dim::dv, Dim::dv2);
         return buildContraction(builder, loc, {part, weights.map}, values, {current, init.map});
       });

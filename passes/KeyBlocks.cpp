@@ -194,6 +194,7 @@ SoftmaxState KeyBlocks::buildBlock(MappedTensor query, const SoftmaxState &state
   if (isEdge && isRingByPosition(op))
     block.keyPositions = buildRingPositions();
   block.dot = task.schedule.getDot();
+  block.shorts = task.schedule.getShorts();
   return buildOnlineBlock(b, op, block, state);
 }
 

@@ -1,7 +1,10 @@
 #include "passes/Passes.h"
 
+#include "dialect/GQADialect.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Dialect/Vector/Transforms/LoweringPatterns.h"
@@ -83,13 +86,22 @@ struct TransposeAsInteger : OpRewritePattern<vector::TransposeOp> {
   }
 };
 
+struct LowerDotShorts : OpRewritePattern<DotShortsOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(DotShortsOp op, PatternRewriter &rewriter) const override {
+    auto name = rewriter.getStringAttr("llvm.x86.avx512.vpdpwssd.512");
+    rewriter.replaceOpWithNewOp<LLVM::CallIntrinsicOp>(op, op.getType(), name, op->getOperands());
+    return success();
+  }
+};
+
 struct LowerVectors : impl::LowerVectorsBase<LowerVectors> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     vector::populateVectorMultiReductionLoweringPatterns(patterns,
                                                          vector::VectorMultiReductionLowering::InnerReduction);
     vector::populateVectorTransferPermutationMapLoweringPatterns(patterns);
-    patterns.add<LoadOneElement, LoadOddElements, StoreOneElement, TransposeAsInteger>(&getContext());
+    patterns.add<LoadOneElement, LoadOddElements, StoreOneElement, TransposeAsInteger, LowerDotShorts>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

@@ -35,6 +35,7 @@ SoftmaxState buildOnlineBlock(OpBuilder &b, AttentionOp op, const OnlineBlock &b
     addAttribute(name, op->getAttr(name), block.positions.has_value());
   addAttribute("sinks", op.getRingSinksAttr(), block.keyPositions.has_value());
   addAttribute("dot", b.getUnitAttr(), block.dot);
+  addAttribute("shorts", b.getUnitAttr(), block.shorts);
 
   TypeRange types = ValueRange{state.acc.tensor, state.max.tensor, state.sum.tensor}.getTypes();
   auto online = OnlineAttentionOp::create(b, op.getLoc(), types, operands, attributes);

@@ -11,7 +11,7 @@ struct OnlineBlock {
   MappedTensor query, key, value;
   std::optional<MappedTensor> bias, mask, kvLen, positions, keyScale, valueScale, keyPositions;
   Value keyStart;
-  bool dot = false;
+  bool dot = false, shorts = false;
 };
 
 /// gqa.online_attention on a block of the keys of `op`: `state` with that block. Scores are those of `op`, which masks

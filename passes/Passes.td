@@ -63,6 +63,8 @@ def SelectSchedule : Pass<"gqa-select-schedule", "::mlir::func::FuncOp"> {
     Option<"vectorBits", "vector-bits", "int64_t", "512", "width of a vector register in bits">,
     Option<"registers", "registers", "int64_t", "32", "number of vector registers">,
     Option<"hasDot", "has-dot", "bool", "false", "the target multiplies pairs of bf16 and accumulates in f32">,
+    Option<"hasShortDot", "has-short-dot", "bool", "false",
+           "the target multiplies pairs of 16-bit integers and accumulates in i32">,
     Option<"hasMatrixTiles", "has-matrix-tiles", "bool", "false", "matrix registers multiply pairs of bf16, and bytes">,
     Option<"tileG", "tile-g", "int64_t", "0", "query heads per tile; 0: chosen">,
     Option<"tileM", "tile-m", "int64_t", "0", "query positions per tile; 0: chosen">,
@@ -162,7 +164,7 @@ def VectorizeTiles : Pass<"gqa-vectorize-tiles", "::mlir::func::FuncOp"> {
     and hoists the accumulators of reduction loops out of them. Ops that have no vector form, such as a search for the
     index of a maximum, stay as they are; `gqa-expand-copies` makes loops of them.
   }];
-  let dependentDialects = ["arith::ArithDialect", "math::MathDialect", "vector::VectorDialect",
+  let dependentDialects = ["arith::ArithDialect", "gqa::GQADialect", "math::MathDialect", "vector::VectorDialect",
                            "x86vector::X86VectorDialect"];
 }
 
@@ -222,7 +224,8 @@ def PrefetchTiles : Pass<"gqa-prefetch-tiles", "::mlir::func::FuncOp"> {
 
 def LowerVectors : Pass<"gqa-lower-vectors", "::mlir::func::FuncOp"> {
   let summary = "reductions of vectors become one-dimensional, transfers of one or a few elements become loads";
-  let dependentDialects = ["arith::ArithDialect", "memref::MemRefDialect", "vector::VectorDialect"];
+  let dependentDialects = ["arith::ArithDialect", "memref::MemRefDialect", "vector::VectorDialect",
+                           "LLVM::LLVMDialect"];
 }
 
 def ExpandCopies : Pass<"gqa-expand-copies", "::mlir::func::FuncOp"> {

@@ -159,6 +159,7 @@ static void buildLower(OpPassManager &manager, const LowerOptions &options, cons
   schedule.vectorBits = target.vectorBits;
   schedule.registers = target.registers;
   schedule.hasDot = target.hasDot;
+  schedule.hasShortDot = target.hasShortDot;
   schedule.hasMatrixTiles = target.hasMatrixTiles;
   schedule.tileG = options.tileG;
   schedule.tileM = options.tileM;

@@ -4,6 +4,7 @@
 
 #include "dialect/AttentionDims.h"
 #include "dialect/GQADialect.h"
+#include "dialect/ShortProducts.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/Support/MathExtras.h"
@@ -52,17 +53,29 @@ struct SelectSchedule : impl::SelectScheduleBase<SelectSchedule> {
          {std::pair("tile-g", tileG.getValue()), {"tile-m", tileM.getValue()}, {"tile-n", tileN.getValue()}})
       if (failed(verifyTileOption(getOperation(), name, size)))
         return signalPassFailure();
-    getOperation().walk([&](AttentionOp op) {
+    WalkResult result = getOperation().walk([&](AttentionOp op) {
       if (op.getSchedule())
-        return;
+        return WalkResult(verifyInstructions(op, *op.getSchedule()));
       int64_t rows = getStaticExtent(op.getMaps(), op.getOperands(), Dim::m);
       op.setScheduleAttr(select(op, rows));
       if (ShapedType::isDynamic(rows) && !tileM)
         setFewRowsSchedules(op);
+      return WalkResult::advance();
     });
+    if (result.wasInterrupted())
+      signalPassFailure();
   }
 
 private:
+  /// A schedule that was written by hand may ask for what the code generator cannot give.
+  LogicalResult verifyInstructions(AttentionOp op, ScheduleAttr schedule) {
+    if (schedule.getDot() && schedule.getLanes() == Lanes::Row && !hasDot)
+      return op.emitOpError() << "has a schedule with 'dot', but the target has no products of pairs of bf16";
+    if (schedule.getShorts() && !hasShortDot)
+      return op.emitOpError() << "has a schedule with 'shorts', but the target has no products of 16-bit integers";
+    return success();
+  }
+
   /// Schedules for few positions, where they differ from the one for many.
   void setFewRowsSchedules(AttentionOp op) {
     SmallVector<Attribute> schedules;
@@ -103,12 +116,16 @@ private:
     if (int64_t keys = extent(Dim::n); !ShapedType::isDynamic(keys) && keys <= split)
       split = 0;
     bool hasWholeVectors = extent(Dim::dqk) % kDotLanes == 0 && extent(Dim::dv) % vector == 0;
-    if (isShort && g * m <= kMaxHeadDimRows && hasWholeVectors)
+    if (isShort && g * m <= kMaxHeadDimRows && hasWholeVectors) {
+      bool usesTiles = hasMatrixTiles && hasBytes(op) && n % kMatrixTile == 0;
+      bool usesShorts = !usesTiles && hasShortDot && canUseShorts(op, n);
       return ScheduleAttr::get(op.getContext(), Lanes::HeadDim, g, m, llvm::PowerOf2Ceil(g * m), n, split,
-                               hasMatrixTiles && hasBytes(op) && n % kMatrixTile == 0);
+                               usesTiles || usesShorts, usesShorts);
+    }
     // Register blocks are one, two or four vectors wide: four cost less than three times one.
     int64_t paddedRows = vector * llvm::PowerOf2Ceil(llvm::divideCeil(g * m, vector));
-    return ScheduleAttr::get(op.getContext(), Lanes::Row, g, m, paddedRows, n, split, usesDot);
+    return ScheduleAttr::get(op.getContext(), Lanes::Row, g, m, paddedRows, n, split, usesDot,
+                             /*shorts=*/false);
   }
 
   /// Keys in a cache give the same bits in every layout, so all have the blocks that pages of 16, 32 or 64 keys fill.
@@ -119,6 +136,13 @@ private:
     auto isBF16 = [](Value tensor) { return cast<RankedTensorType>(tensor.getType()).getElementType().isBF16(); };
     int64_t dqk = getStaticExtent(op.getMaps(), op.getOperands(), Dim::dqk);
     return isBF16(op.getQuery()) && isBF16(op.getKey()) && isBF16(op.getValue()) && n % 2 == 0 && dqk % 2 == 0;
+  }
+
+  /// Integers of 16 bits hold no query of f32, and need whole vectors (C12 of gqa.online_attention).
+  static bool canUseShorts(AttentionOp op, int64_t n) {
+    int64_t dqk = getStaticExtent(op.getMaps(), op.getOperands(), Dim::dqk);
+    return hasBytes(op) && !getElementTypeOrSelf(op.getQuery()).isF32() && n % kBytesPerWord == 0 &&
+           dqk % (kShortLanes * kShortsPerLane) == 0 && dqk <= kMaxShortProducts;
   }
 
   /// Keys and values that matrix registers multiply as they are: i8, or bytes of two 4-bit elements, which become i8.

@@ -54,6 +54,7 @@ llvm::Expected<Target> Target::get(llvm::StringRef cpu) {
     target.registers = 32;
     target.hasScale = true;
     target.hasDot = has("avx512bf16");
+    target.hasShortDot = has("avx512vnni");
     target.hasMatrixTiles = target.hasDot && has("amx-tile") && has("amx-bf16") && has("amx-int8");
   } else if (has("avx2") && has("fma")) {
     target.vectorBits = 256;

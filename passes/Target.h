@@ -19,8 +19,9 @@ struct Target {
   int64_t registers = 16; ///< vector registers
   bool hasScale = false;  ///< one instruction scales floats by powers of two
   bool hasMatrixTiles =
-      false;           ///< registers of 16 x 64 bytes, products of pairs of bf16 and of bytes on them (Intel AMX)
-  bool hasDot = false; ///< pairs of bf16 are multiplied and added to f32 in one instruction
+      false;                ///< registers of 16 x 64 bytes, products of pairs of bf16 and of bytes on them (Intel AMX)
+  bool hasDot = false;      ///< pairs of bf16 are multiplied and added to f32 in one instruction
+  bool hasShortDot = false; ///< pairs of 16-bit integers are multiplied and added to i32 in one instruction
 
   /// The target called `cpu`; "native" is the machine that this runs on. Fails with a message for an unknown CPU.
   static llvm::Expected<Target> get(llvm::StringRef cpu);

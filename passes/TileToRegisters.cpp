@@ -90,7 +90,7 @@ SmallVector<int64_t> getContractionTile(linalg::LinalgOp op, Registers registers
   if (!lanes)
     return tile;
   tile[*lanes] = getLanes(extents[*lanes], registers);
-  if (isWordContraction(op))
+  if (isWordContraction(op) || isShortContraction(op))
     tile.back() = extents.back();
   if (outputMap.getNumResults() > 1) {
     unsigned rows = outputMap.getDimPosition(outputMap.getNumResults() - 2);
@@ -216,7 +216,10 @@ LogicalResult tileToRegisters(RewriterBase &rewriter, linalg::LinalgOp op, Regis
     if (failed(blocks))
       return failure();
     linalg::LinalgOp dots = blocks->ops[1];
-    return tileReductions(rewriter, dots, SmallVector<int64_t>(dots.getNumLoops(), 1));
+    SmallVector<int64_t> step(dots.getNumLoops(), 1);
+    if (isShortDot(dots))
+      step.back() = kShortsPerLane;
+    return tileReductions(rewriter, dots, step);
   }
   SmallVector<int64_t> tile = isContraction(op) ? getContractionTile(op, registers) : getRowTile(op, registers);
   SmallVector<linalg::LinalgOp> producers;

@@ -1,3 +1,4 @@
+#include "dialect/GQADialect.h"
 #include "passes/LinalgRoles.h"
 #include "passes/Passes.h"
 #include "passes/WordProducts.h"
@@ -126,8 +127,8 @@ bool isSquareLaneSum(linalg::LinalgOp op) {
       op.getIndexingMapsArray()[0].isIdentity() &&
       output == AffineMap::getMultiDimIdentityMap(type.getRank(), op->getContext()).getMajorSubMap(type.getRank() - 1);
   int64_t lanes = type.getShape().back();
-  return isInnermost && isa_and_nonnull<arith::AddFOp>(getCombiner(op)) && lanes >= 4 && llvm::isPowerOf2_64(lanes) &&
-         type.getNumElements() == lanes * lanes;
+  return isInnermost && isa_and_nonnull<arith::AddFOp, arith::AddIOp>(getCombiner(op)) && lanes >= 4 &&
+         llvm::isPowerOf2_64(lanes) && type.getNumElements() == lanes * lanes;
 }
 
 /// The two shuffles of step `step` of summing vectors pairwise: what they pick of two vectors, added, holds the partial
@@ -150,7 +151,12 @@ Value vectorizeLaneSum(RewriterBase &rewriter, linalg::LinalgOp op) {
   Location loc = op.getLoc();
   Value square = readWhole(rewriter, loc, op.getDpsInputs()[0]);
   int64_t lanes = cast<VectorType>(square.getType()).getShape().back();
-  auto squareType = VectorType::get({lanes, lanes}, rewriter.getF32Type());
+  Type element = getElementTypeOrSelf(square);
+  auto add = [&](Value lhs, Value rhs) -> Value {
+    return element.isInteger() ? arith::AddIOp::create(rewriter, loc, lhs, rhs).getResult()
+                               : arith::AddFOp::create(rewriter, loc, lhs, rhs).getResult();
+  };
+  auto squareType = VectorType::get({lanes, lanes}, element);
   square = vector::ShapeCastOp::create(rewriter, loc, squareType, square);
   SmallVector<Value> rows;
   for (int64_t row = 0; row < lanes; ++row)
@@ -158,15 +164,14 @@ Value vectorizeLaneSum(RewriterBase &rewriter, linalg::LinalgOp op) {
   for (int64_t step = 0; rows.size() > 1; ++step, rows.resize(rows.size() / 2)) {
     auto [low, high] = getPairSumMasks(step, lanes);
     for (size_t i = 0; i < rows.size() / 2; ++i)
-      rows[i] = arith::AddFOp::create(rewriter, loc,
-                                      vector::ShuffleOp::create(rewriter, loc, rows[2 * i], rows[2 * i + 1], low),
-                                      vector::ShuffleOp::create(rewriter, loc, rows[2 * i], rows[2 * i + 1], high));
+      rows[i] = add(vector::ShuffleOp::create(rewriter, loc, rows[2 * i], rows[2 * i + 1], low),
+                    vector::ShuffleOp::create(rewriter, loc, rows[2 * i], rows[2 * i + 1], high));
   }
   Value init = op.getDpsInits()[0];
   auto type = cast<RankedTensorType>(init.getType());
   Value sums =
       vector::ShapeCastOp::create(rewriter, loc, VectorType::get(type.getShape(), type.getElementType()), rows.front());
-  sums = arith::AddFOp::create(rewriter, loc, sums, readWhole(rewriter, loc, init));
+  sums = add(sums, readWhole(rewriter, loc, init));
   return writeWhole(rewriter, loc, sums, init);
 }
 
@@ -286,8 +291,12 @@ private:
     });
     for (linalg::LinalgOp op : ops) {
       rewriter.setInsertionPoint(op);
-      if (isWordContraction(op) && isFloatContraction(op)) {
+      if ((isWordContraction(op) && isFloatContraction(op)) || isShortContraction(op)) {
         rewriter.replaceOp(op, vectorizeWordContraction(rewriter, op));
+        continue;
+      }
+      if (isShortDot(op)) {
+        rewriter.replaceOp(op, vectorizeShortDot(rewriter, op));
         continue;
       }
       if (isWordInterleave(op)) {

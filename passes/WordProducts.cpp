@@ -1,5 +1,6 @@
 #include "passes/WordProducts.h"
 
+#include "dialect/GQADialect.h"
 #include "passes/LinalgRoles.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -11,7 +12,7 @@ namespace mlir::gqa {
 
 namespace {
 
-/// Lanes of one vdpbf16ps on 512 bits.
+/// Lanes of one vdpbf16ps or vpdpwssd on 512 bits.
 constexpr int64_t kLanes = 16;
 
 /// The parts of a vector that x86's unpack instructions stay within.
@@ -43,15 +44,29 @@ Value flattenWords(OpBuilder &b, Location loc, Value tensor) {
 Value broadcastPair(OpBuilder &b, Location loc, Value pair) {
   Value word = vector::BitCastOp::create(b, loc, VectorType::get({1}, b.getI32Type()), pair);
   Value words = vector::BroadcastOp::create(b, loc, VectorType::get({kLanes}, b.getI32Type()), word);
-  return vector::BitCastOp::create(b, loc, VectorType::get({2 * kLanes}, b.getBF16Type()), words);
+  Type element = getElementTypeOrSelf(pair);
+  return vector::BitCastOp::create(b, loc, VectorType::get({2 * kLanes}, element), words);
+}
+
+/// `sums` plus, in each lane, the products of a pair of `lhs` and one of `rhs`.
+Value buildPairDot(OpBuilder &b, Location loc, Value sums, Value lhs, Value rhs) {
+  if (getElementTypeOrSelf(sums).isF32())
+    return x86vector::DotBF16Op::create(b, loc, sums.getType(), sums, lhs, rhs);
+  return DotShortsOp::create(b, loc, sums.getType(), sums, lhs, rhs);
+}
+
+Value toShorts(OpBuilder &b, Location loc, Value bytes) {
+  return arith::ExtSIOp::create(b, loc, cast<VectorType>(bytes.getType()).clone(b.getI16Type()), bytes);
 }
 
 Value extractSlice(OpBuilder &b, Location loc, Value vector, int64_t offset, int64_t size) {
   return vector::ExtractStridedSliceOp::create(b, loc, vector, ArrayRef{offset}, ArrayRef{size}, ArrayRef<int64_t>{1});
 }
 
-/// Whether `op` adds products of signed bytes to i32.
-bool isByteContraction(linalg::LinalgOp op) {
+/// Whether `op` adds products of signed integers to i32, with `bits` in the first input and bytes in the second.
+bool isIntegerContraction(linalg::LinalgOp op, unsigned bits) {
+  if (op.getNumDpsInputs() != 2)
+    return false;
   Block *body = op.getBlock();
   auto sum = body->getTerminator()->getOperand(0).getDefiningOp<arith::AddIOp>();
   auto product = sum ? sum.getRhs().getDefiningOp<arith::MulIOp>() : arith::MulIOp();
@@ -59,7 +74,8 @@ bool isByteContraction(linalg::LinalgOp op) {
     return false;
   return llvm::all_of(llvm::enumerate(product->getOperands()), [&](auto factor) {
     auto widened = factor.value().template getDefiningOp<arith::ExtSIOp>();
-    return widened && widened.getIn() == body->getArgument(factor.index()) && widened.getIn().getType().isInteger(8);
+    return widened && widened.getIn() == body->getArgument(factor.index()) &&
+           widened.getIn().getType().isInteger(factor.index() == 0 ? bits : 8);
   });
 }
 
@@ -84,7 +100,7 @@ bool isWordContraction(linalg::LinalgOp op) {
   if (op.getNumDpsInputs() != 2 || op.getNumLoops() != 4)
     return false;
   bool isFloat = isFloatContraction(op) && getElementTypeOrSelf(op.getDpsInputs()[1]).isBF16();
-  if ((!isFloat && !isByteContraction(op)) || op.getStaticLoopRanges()[3] != (isFloat ? 2 : 4))
+  if ((!isFloat && !isIntegerContraction(op, 8)) || op.getStaticLoopRanges()[3] != (isFloat ? 2 : 4))
     return false;
   AffineExpr row, lane, word, part;
   bindDims(op->getContext(), row, lane, word, part);
@@ -92,6 +108,26 @@ bool isWordContraction(linalg::LinalgOp op) {
   return maps[1] == AffineMap::get(4, 0, {word, lane, part}, op->getContext()) &&
          maps[2] == AffineMap::get(4, 0, {row, lane}, op->getContext()) && maps[0].getNumResults() == 3 &&
          maps[0].getResult(2) == part;
+}
+
+bool isShortContraction(linalg::LinalgOp op) {
+  if (op.getNumLoops() != 4 || op.getStaticLoopRanges()[3] != kShortsPerLane || !isIntegerContraction(op, 16))
+    return false;
+  AffineExpr row, lane, word, part;
+  bindDims(op->getContext(), row, lane, word, part);
+  auto map = [&](ArrayRef<AffineExpr> results) { return AffineMap::get(4, 0, results, op->getContext()); };
+  return op.getIndexingMapsArray() ==
+         SmallVector<AffineMap>{map({row, word, part}), map({word, part, lane}), map({row, lane})};
+}
+
+bool isShortDot(linalg::LinalgOp op) {
+  if (op.getNumLoops() != 5 || op.getStaticLoopRanges()[4] != kShortsPerLane || !isIntegerContraction(op, 16))
+    return false;
+  AffineExpr row, column, lane, step, part;
+  bindDims(op->getContext(), row, column, lane, step, part);
+  auto map = [&](ArrayRef<AffineExpr> results) { return AffineMap::get(5, 0, results, op->getContext()); };
+  return op.getIndexingMapsArray() == SmallVector<AffineMap>{map({row, step, lane, part}),
+                                                             map({column, step, lane, part}), map({row, column, lane})};
 }
 
 /// Whether `op` brings words, of elements as they are, to [word, lane, part]; `order` gives the input's dimensions.
@@ -120,14 +156,25 @@ bool isWordTransposition(linalg::LinalgOp op) {
          getElementTypeOrSelf(op.getDpsInits()[0]).isBF16();
 }
 
+/// The words of all lanes of a block of one word.
+static Value readWords(OpBuilder &b, linalg::LinalgOp op) {
+  Location loc = op.getLoc();
+  Value input = op.getDpsInputs()[1];
+  int64_t lanes = getTensorType(op.getDpsInits()[0]).getDimSize(1);
+  if (!isShortContraction(op))
+    return readRow(b, loc, flattenWords(b, loc, input), {0, 0}, 2 * lanes);
+  auto readPart = [&](int64_t part) { return toShorts(b, loc, readRow(b, loc, input, {0, part, 0}, lanes)); };
+  return vector::InterleaveOp::create(b, loc, readPart(0), readPart(1));
+}
+
 Value vectorizeWordContraction(RewriterBase &b, linalg::LinalgOp op) {
   Location loc = op.getLoc();
   Value rows = op.getDpsInputs()[0], init = op.getDpsInits()[0];
   ArrayRef<int64_t> shape = getTensorType(init).getShape();
-  Value lanes = readRow(b, loc, flattenWords(b, loc, op.getDpsInputs()[1]), {0, 0}, 2 * shape[1]);
+  Value lanes = readWords(b, op);
   bool isPairFirst = getTensorType(rows).getDimSize(0) == 1 && shape[0] != 1;
 
-  auto sumsType = VectorType::get(shape, b.getF32Type());
+  auto sumsType = VectorType::get(shape, getElementTypeOrSelf(init));
   SmallVector<Value> zeros(2, arith::ConstantIndexOp::create(b, loc, 0));
   SmallVector<bool> inBounds(2, true);
   Value sums = vector::TransferReadOp::create(b, loc, sumsType, init, zeros, /*padding=*/std::nullopt, inBounds);
@@ -138,10 +185,44 @@ Value vectorizeWordContraction(RewriterBase &b, linalg::LinalgOp op) {
     for (int64_t lane = 0; lane < shape[1]; lane += kLanes) {
       Value sum = extractSlice(b, loc, rowSums, lane, kLanes);
       Value other = extractSlice(b, loc, lanes, 2 * lane, 2 * kLanes);
-      sum = x86vector::DotBF16Op::create(b, loc, sum.getType(), sum, pair, other);
+      sum = buildPairDot(b, loc, sum, pair, other);
       rowSums = vector::InsertStridedSliceOp::create(b, loc, sum, rowSums, ArrayRef{lane}, ArrayRef<int64_t>{1});
     }
     sums = vector::InsertOp::create(b, loc, rowSums, sums, row);
+  }
+  return vector::TransferWriteOp::create(b, loc, sums, init, zeros, inBounds).getResult();
+}
+
+/// [rows, 1, lanes, parts] as [rows, lanes * parts].
+static Value flattenStep(OpBuilder &b, Location loc, Value tensor) {
+  ArrayRef<int64_t> shape = getTensorType(tensor).getShape();
+  auto type = RankedTensorType::get({shape[0], shape[2] * shape[3]}, getElementTypeOrSelf(tensor));
+  return tensor::CollapseShapeOp::create(b, loc, type, tensor, ArrayRef<ReassociationIndices>{{0}, {1, 2, 3}});
+}
+
+Value vectorizeShortDot(RewriterBase &b, linalg::LinalgOp op) {
+  Location loc = op.getLoc();
+  Value init = op.getDpsInits()[0];
+  ArrayRef<int64_t> shape = getTensorType(init).getShape();
+  Value rows = flattenStep(b, loc, op.getDpsInputs()[0]), columns = flattenStep(b, loc, op.getDpsInputs()[1]);
+  auto read = [&](Value tensor, int64_t row) {
+    return readRow(b, loc, tensor, {row, 0}, kShortLanes * kShortsPerLane);
+  };
+  SmallVector<Value> columnShorts =
+      llvm::map_to_vector(llvm::seq(shape[1]), [&](int64_t column) { return toShorts(b, loc, read(columns, column)); });
+
+  auto sumsType = VectorType::get(shape, b.getI32Type());
+  SmallVector<Value> zeros(3, arith::ConstantIndexOp::create(b, loc, 0));
+  SmallVector<bool> inBounds(3, true);
+  Value sums = vector::TransferReadOp::create(b, loc, sumsType, init, zeros, /*padding=*/std::nullopt, inBounds);
+  for (int64_t row = 0; row < shape[0]; ++row) {
+    Value rowShorts = read(rows, row);
+    for (auto [column, shorts] : llvm::enumerate(columnShorts)) {
+      SmallVector<int64_t> position = {row, static_cast<int64_t>(column)};
+      Value sum = vector::ExtractOp::create(b, loc, sums, position);
+      sum = DotShortsOp::create(b, loc, sum.getType(), sum, rowShorts, shorts);
+      sums = vector::InsertOp::create(b, loc, sum, sums, position);
+    }
   }
   return vector::TransferWriteOp::create(b, loc, sums, init, zeros, inBounds).getResult();
 }

@@ -52,6 +52,7 @@ CPU_FEATURES = {
     "avx512f": "avx512f",
     "avx512bf16": "avx512_bf16",
     "avx512fp16": "avx512_fp16",
+    "avx512vnni": "avx512_vnni",
     "amx": "amx_tile",
 }
 

@@ -44,6 +44,11 @@
 
 // -----
 
+// expected-error @below {{shorts needs dot = true and lanes = head_dim (S4)}}
+"test.op"() {s = #gqa.schedule<lanes = row, g = 4, m = 16, rows = 64, n = 64, split = 0, dot = true, shorts = true>} : () -> ()
+
+// -----
+
 // expected-error @below {{expected one of [row, head_dim] for what the vector lanes hold, got: keys}}
 // expected-error @below {{failed to parse GQA_ScheduleAttr parameter 'lanes' which is to be a `::mlir::gqa::Lanes`}}
 "test.op"() {s = #gqa.schedule<lanes = keys, g = 4, m = 16, rows = 64, n = 63, split = 0, dot = true>} : () -> ()
@@ -51,5 +56,5 @@
 // -----
 
 // A parameter is missing.
-// expected-error @below {{expected ','}}
+// expected-error @below {{struct is missing required parameter: rows}}
 "test.op"() {s = #gqa.schedule<lanes = row, g = 4, m = 16>} : () -> ()

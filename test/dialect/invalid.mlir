@@ -626,6 +626,51 @@ func.func @dot_words(%q: tensor<4x16xf16>, %k: tensor<6x16xi8>, %a: tensor<4x16x
 
 // -----
 
+// C12: integers of 16 bits are multiplied by bytes, in whole vectors, and what 32 bits hold.
+func.func @shorts_alone(%q: tensor<4x32xf16>, %k: tensor<8x32xi8>, %a: tensor<4x32xf32>, %x: tensor<4xf32>)
+    -> tensor<4x32xf32> {
+  // expected-error @below {{'shorts' needs 'dot' (C12)}}
+  %r:3 = gqa.online_attention scale 1.0 shorts
+    query(%q[m, dqk] : tensor<4x32xf16>) key(%k[n, dqk] : tensor<8x32xi8>) value(%k[n, dv] : tensor<8x32xi8>)
+    outs(%a[m, dv] : tensor<4x32xf32>, %x[m] : tensor<4xf32>, %x[m] : tensor<4xf32>)
+  return %r#0 : tensor<4x32xf32>
+}
+
+// -----
+
+func.func @shorts_floats(%q: tensor<4x32xf16>, %k: tensor<8x32xf16>, %a: tensor<4x32xf32>, %x: tensor<4xf32>)
+    -> tensor<4x32xf32> {
+  // expected-error @below {{'shorts' needs 'key' and 'value' of i8, got 'tensor<8x32xf16>' and 'tensor<8x32xf16>' (C12)}}
+  %r:3 = gqa.online_attention scale 1.0 dot shorts
+    query(%q[m, dqk] : tensor<4x32xf16>) key(%k[n, dqk] : tensor<8x32xf16>) value(%k[n, dv] : tensor<8x32xf16>)
+    outs(%a[m, dv] : tensor<4x32xf32>, %x[m] : tensor<4xf32>, %x[m] : tensor<4xf32>)
+  return %r#0 : tensor<4x32xf32>
+}
+
+// -----
+
+func.func @shorts_vectors(%q: tensor<4x48xf16>, %k: tensor<8x48xi8>, %a: tensor<4x48xf32>, %x: tensor<4xf32>)
+    -> tensor<4x48xf32> {
+  // expected-error @below {{'shorts' needs a multiple of 32 up to 512, got dqk = 48 (C12)}}
+  %r:3 = gqa.online_attention scale 1.0 dot shorts
+    query(%q[m, dqk] : tensor<4x48xf16>) key(%k[n, dqk] : tensor<8x48xi8>) value(%k[n, dv] : tensor<8x48xi8>)
+    outs(%a[m, dv] : tensor<4x48xf32>, %x[m] : tensor<4xf32>, %x[m] : tensor<4xf32>)
+  return %r#0 : tensor<4x48xf32>
+}
+
+// -----
+
+func.func @shorts_overflow(%q: tensor<4x544xf16>, %k: tensor<8x544xi8>, %a: tensor<4x544xf32>, %x: tensor<4xf32>)
+    -> tensor<4x544xf32> {
+  // expected-error @below {{'shorts' needs a multiple of 32 up to 512, got dqk = 544 (C12)}}
+  %r:3 = gqa.online_attention scale 1.0 dot shorts
+    query(%q[m, dqk] : tensor<4x544xf16>) key(%k[n, dqk] : tensor<8x544xi8>) value(%k[n, dv] : tensor<8x544xi8>)
+    outs(%a[m, dv] : tensor<4x544xf32>, %x[m] : tensor<4xf32>, %x[m] : tensor<4xf32>)
+  return %r#0 : tensor<4x544xf32>
+}
+
+// -----
+
 // C13: pages need a table.
 func.func @c13_no_table(%q: tensor<2x2x4x16xf32>, %k: tensor<9x2x8x16xf32>, %v: tensor<9x2x8x16xf32>, %o: tensor<2x2x4x16xf32>) {
   // expected-error @below {{'key' lists page, which needs 'block_table' (C13)}}

@@ -184,3 +184,16 @@ func.func @gather(%k: tensor<?x16x128xf16>, %t: tensor<?xi32>, %n: index) -> ten
   %r = gqa.gather_pages %k[%t] from %n : tensor<?x16x128xf16>, tensor<?xi32> -> tensor<64x128xf16>
   return %r : tensor<64x128xf16>
 }
+
+// Products of 16-bit integers, as a tile and as one instruction.
+// CHECK-LABEL: func @shorts
+func.func @shorts(%q: tensor<4x32xf16>, %k: tensor<8x32xi8>, %a: tensor<4x32xf32>, %x: tensor<4xf32>,
+                  %sums: vector<16xi32>, %pairs: vector<32xi16>) -> (tensor<4x32xf32>, vector<16xi32>) {
+  // CHECK: gqa.online_attention scale 1.000000e+00 dot shorts
+  %r:3 = gqa.online_attention scale 1.0 dot shorts
+    query(%q[m, dqk] : tensor<4x32xf16>) key(%k[n, dqk] : tensor<8x32xi8>) value(%k[n, dv] : tensor<8x32xi8>)
+    outs(%a[m, dv] : tensor<4x32xf32>, %x[m] : tensor<4xf32>, %x[m] : tensor<4xf32>)
+  // CHECK: gqa.dot_shorts %{{.*}}, %{{.*}}, %{{.*}} : vector<16xi32>, vector<32xi16>
+  %s = gqa.dot_shorts %sums, %pairs, %pairs : vector<16xi32>, vector<32xi16>
+  return %r#0, %s : tensor<4x32xf32>, vector<16xi32>
+}

@@ -194,3 +194,29 @@ func.func @bytes(%q: tensor<4x64xf32>, %k: tensor<?x64xi8>, %v: tensor<?x8xi8>, 
   }
   return %r#0 : tensor<4x16xf32>
 }
+
+// -----
+
+// With `shorts`, query and weights are integers of 16 bits: dot products of pairs along the head dimension, and values
+// of pairs of keys.
+// CHECK-LABEL: func @shorts
+// CHECK-SAME: %[[Q:[a-z0-9]*]]: tensor<4x64xf16>, %[[K:[a-z0-9]*]]: tensor<8x64xi8>
+// CHECK: %[[NUMBERS:.*]] = linalg.generic {{.*}} outs(%{{.*}} : tensor<4x64xi16>)
+// CHECK: arith.trunci %{{.*}} : i32 to i16
+// CHECK: %[[ROWS:.*]] = tensor.expand_shape %[[NUMBERS]] {{.*}} : tensor<4x64xi16> into tensor<4x2x16x2xi16>
+// CHECK: %[[KEYS:.*]] = tensor.expand_shape %[[K]] {{.*}} : tensor<8x64xi8> into tensor<8x2x16x2xi8>
+// CHECK: linalg.generic {{.*}} ins(%[[ROWS]], %[[KEYS]] : {{.*}}) outs(%{{.*}} : tensor<4x8x16xi32>)
+// CHECK: linalg.generic {{.*}} ins(%{{.*}} : tensor<4x8x16xi32>) outs(%{{.*}} : tensor<4x8xi32>)
+// CHECK: arith.sitofp
+// CHECK: math.exp2
+// CHECK: arith.trunci %{{.*}} : i32 to i16
+// CHECK: linalg.generic {{.*}} ins(%{{.*}} : tensor<4x4x2xi16>, tensor<4x2x16xi8>) outs(%{{.*}} : tensor<4x16xi32>)
+// CHECK: arith.sitofp
+// CHECK: math.fma
+func.func @shorts(%q: tensor<4x64xf16>, %k: tensor<8x64xi8>, %v: tensor<8x16xi8>, %acc: tensor<4x16xf32>,
+                  %max: tensor<4xf32>, %sum: tensor<4xf32>) -> tensor<4x16xf32> {
+  %x, %y, %z = gqa.online_attention scale 1.0 dot shorts
+    query(%q[m, dqk] : tensor<4x64xf16>) key(%k[n, dqk] : tensor<8x64xi8>) value(%v[n, dv] : tensor<8x16xi8>)
+    outs(%acc[m, dv] : tensor<4x16xf32>, %max[m] : tensor<4xf32>, %sum[m] : tensor<4xf32>)
+  return %x : tensor<4x16xf32>
+}

@@ -99,3 +99,12 @@ func.func @transpose(%x: vector<4x8xbf16>, %y: vector<4x8xf32>) -> (vector<8x4xb
   %u = vector.transpose %y, [1, 0] : vector<4x8xf32> to vector<8x4xf32>
   return %t, %u : vector<8x4xbf16>, vector<8x4xf32>
 }
+
+// -----
+
+// CHECK-LABEL: func @shorts
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.vpdpwssd.512"(%arg0, %arg1, %arg2) : (vector<16xi32>, vector<32xi16>, vector<32xi16>) -> vector<16xi32>
+func.func @shorts(%sums: vector<16xi32>, %x: vector<32xi16>, %y: vector<32xi16>) -> vector<16xi32> {
+  %0 = gqa.dot_shorts %sums, %x, %y : vector<16xi32>, vector<32xi16>
+  return %0 : vector<16xi32>
+}

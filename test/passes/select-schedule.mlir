@@ -1,6 +1,7 @@
 // RUN: gqa-opt %s --gqa-select-schedule --split-input-file | FileCheck %s
 // RUN: gqa-opt %s --gqa-select-schedule="vector-bits=256 registers=16 has-dot" --split-input-file | FileCheck %s --check-prefix=NARROW
 // RUN: gqa-opt %s --gqa-select-schedule="has-dot has-matrix-tiles" --split-input-file | FileCheck %s --check-prefix=TILES
+// RUN: gqa-opt %s --gqa-select-schedule="has-short-dot" --split-input-file | FileCheck %s --check-prefix=SHORTS
 // RUN: gqa-opt %s --gqa-select-schedule="tile-g=1 tile-m=5 tile-n=24" --split-input-file | FileCheck %s --check-prefix=CHOSEN
 
 // Many rows: four vectors of them, a power of two of heads that divides the group (2 of 6) times positions.
@@ -131,6 +132,12 @@ func.func @three_vectors(%q: tensor<40x128xf32>, %k: tensor<?x128xf32>) -> tenso
 // TILES-LABEL: func @bytes
 // TILES: schedule(#gqa.schedule<lanes = head_dim, g = 4, m = 1, rows = 4, n = 64, split = 512, dot = true>)
 // TILES: schedule(#gqa.schedule<lanes = head_dim, g = 4, m = 1, rows = 4, n = 64, split = 512, dot = false>)
+// Without them, products of 16 bits do, but for queries of f32.
+// SHORTS-LABEL: func @bytes
+// SHORTS: schedule(#gqa.schedule<lanes = head_dim, g = 4, m = 1, rows = 4, n = 64, split = 512, dot = true, shorts = true>)
+// SHORTS: schedule(#gqa.schedule<lanes = head_dim, g = 4, m = 1, rows = 4, n = 64, split = 512, dot = false>)
+// SHORTS: func @bytes_f32
+// SHORTS: schedule(#gqa.schedule<lanes = head_dim, g = 4, m = 1, rows = 4, n = 64, split = 512, dot = false>)
 func.func @bytes(%q: tensor<4x128xf16>, %k: tensor<?x128xi8>, %v: tensor<?x64xi8>, %w: tensor<?x128xf16>)
     -> (tensor<4x128xf16>, tensor<4x128xf16>) {
   %a = gqa.attention scale 0.25
@@ -140,4 +147,10 @@ func.func @bytes(%q: tensor<4x128xf16>, %k: tensor<?x128xi8>, %v: tensor<?x64xi8
     query(%q[g, dqk] : tensor<4x128xf16>) key(%k[n, dqk] : tensor<?x128xi8>) value(%w[n, dv] : tensor<?x128xf16>)
     outs(%q[g, dv] : tensor<4x128xf16>)
   return %a, %b : tensor<4x128xf16>, tensor<4x128xf16>
+}
+func.func @bytes_f32(%q: tensor<4x128xf32>, %k: tensor<?x128xi8>) -> tensor<4x128xf32> {
+  %a = gqa.attention scale 0.25
+    query(%q[g, dqk] : tensor<4x128xf32>) key(%k[n, dqk] : tensor<?x128xi8>) value(%k[n, dv] : tensor<?x128xi8>)
+    outs(%q[g, dv] : tensor<4x128xf32>)
+  return %a : tensor<4x128xf32>
 }

@@ -271,6 +271,73 @@ func.func @exchanged_words(%x: tensor<16x16x4xi8>, %init: tensor<16x16x4xi8>) ->
 
 // -----
 
+// Keys of 8 bits become integers of 16, two to a lane; one instruction for each row and key.
+// CHECK-LABEL: func @short_dots
+// CHECK-SAME: %[[Q:[a-z0-9]*]]: tensor<2x1x16x2xi16>, %[[K:[a-z0-9]*]]: tensor<3x1x16x2xi8>
+func.func @short_dots(%q: tensor<2x1x16x2xi16>, %k: tensor<3x1x16x2xi8>, %init: tensor<2x3x16xi32>) -> tensor<2x3x16xi32> {
+  // CHECK: %[[KEYS:.*]] = tensor.collapse_shape %[[K]]
+  // CHECK: %[[KEY:.*]] = vector.transfer_read %[[KEYS]]
+  // CHECK: arith.extsi %[[KEY]] : vector<32xi8> to vector<32xi16>
+  // CHECK-COUNT-6: gqa.dot_shorts {{.*}} : vector<16xi32>, vector<32xi16>
+  // CHECK-NOT: gqa.dot_shorts
+  %s = linalg.generic {indexing_maps = [affine_map<(m, n, lane, step, part) -> (m, step, lane, part)>,
+                                        affine_map<(m, n, lane, step, part) -> (n, step, lane, part)>,
+                                        affine_map<(m, n, lane, step, part) -> (m, n, lane)>],
+                       iterator_types = ["parallel", "parallel", "parallel", "reduction", "reduction"]}
+      ins(%q, %k : tensor<2x1x16x2xi16>, tensor<3x1x16x2xi8>) outs(%init : tensor<2x3x16xi32>) {
+  ^bb0(%a: i16, %b: i8, %c: i32):
+    %x = arith.extsi %a : i16 to i32
+    %y = arith.extsi %b : i8 to i32
+    %product = arith.muli %x, %y : i32
+    %sum = arith.addi %c, %product : i32
+    linalg.yield %sum : i32
+  } -> tensor<2x3x16xi32>
+  return %s : tensor<2x3x16xi32>
+}
+
+// -----
+
+// Two rows of values are brought together, one of each in a lane.
+// CHECK-LABEL: func @short_values
+func.func @short_values(%w: tensor<2x1x2xi16>, %v: tensor<1x2x32xi8>, %init: tensor<2x32xi32>) -> tensor<2x32xi32> {
+  // CHECK: %[[EVEN:.*]] = arith.extsi %{{.*}} : vector<32xi8> to vector<32xi16>
+  // CHECK: %[[ODD:.*]] = arith.extsi %{{.*}} : vector<32xi8> to vector<32xi16>
+  // CHECK: vector.interleave %[[EVEN]], %[[ODD]] : vector<32xi16> -> vector<64xi16>
+  // CHECK-COUNT-4: gqa.dot_shorts
+  // CHECK-NOT: gqa.dot_shorts
+  %s = linalg.generic {indexing_maps = [affine_map<(m, lane, word, part) -> (m, word, part)>,
+                                        affine_map<(m, lane, word, part) -> (word, part, lane)>,
+                                        affine_map<(m, lane, word, part) -> (m, lane)>],
+                       iterator_types = ["parallel", "parallel", "reduction", "reduction"]}
+      ins(%w, %v : tensor<2x1x2xi16>, tensor<1x2x32xi8>) outs(%init : tensor<2x32xi32>) {
+  ^bb0(%a: i16, %b: i8, %c: i32):
+    %x = arith.extsi %a : i16 to i32
+    %y = arith.extsi %b : i8 to i32
+    %product = arith.muli %x, %y : i32
+    %sum = arith.addi %c, %product : i32
+    linalg.yield %sum : i32
+  } -> tensor<2x32xi32>
+  return %s : tensor<2x32xi32>
+}
+
+// -----
+
+// Sums of integers over lanes go as those of floats do.
+// CHECK-LABEL: func @short_sums
+// CHECK-COUNT-15: arith.addi {{.*}} : vector<16xi32>
+func.func @short_sums(%p: tensor<4x4x16xi32>, %init: tensor<4x4xi32>) -> tensor<4x4xi32> {
+  %s = linalg.generic {indexing_maps = [affine_map<(m, n, lane) -> (m, n, lane)>, affine_map<(m, n, lane) -> (m, n)>],
+                       iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%p : tensor<4x4x16xi32>) outs(%init : tensor<4x4xi32>) {
+  ^bb0(%a: i32, %c: i32):
+    %sum = arith.addi %c, %a : i32
+    linalg.yield %sum : i32
+  } -> tensor<4x4xi32>
+  return %s : tensor<4x4xi32>
+}
+
+// -----
+
 // Keys of 8 bits are widened in registers, 16 at a time, and multiplied as floats are.
 // CHECK-LABEL: func @narrow_keys
 // CHECK: arith.sitofp %{{.*}} : vector<{{.*}}16xi8> to vector<{{.*}}16xf32>
