@@ -15,6 +15,9 @@ struct RowUnits {
 /// row make its unit NaN or infinite.
 RowUnits buildRowUnits(OpBuilder &builder, Location loc, MappedTensor rows, double largest);
 
+/// i1: whether the largest magnitude of one of `rows`, f32 [m, k], is more than `ratio` times the mean of its magnitudes.
+Value buildHasOutlier(OpBuilder &builder, Location loc, MappedTensor rows, double ratio);
+
 /// `value`, f32, times the inverse of its row's unit, rounded to i32.
 Value buildFixed(OpBuilder &builder, Location loc, Value value, Value inverse);
 

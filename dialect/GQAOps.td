@@ -235,8 +235,8 @@ def GQA_OnlineAttentionOp : GQA_Op<"online_attention", [
       dimensions in the same order.
     - C12: `dot` needs `query[m, dqk]`, `key[n, dqk]`, `value[n, dv]` and even `n` and `dqk`; with `acc[dv, m]` bf16 in
       query, key and value, with `acc[m, dv]` floats in all of them, or i8 in `key` and `value`, which may then list
-      `dqk2` and `dv2`, and multiples of 4 in `n` and `dqk`. `shorts` needs `dot` of i8, and a multiple of 32 up to 512 in
-      `dqk`.
+      `dqk2` and `dv2`, and multiples of 4 in `n` and `dqk`. `shorts` needs `dot` of i8, a multiple of 32 up to 512 in
+      `dqk`, and at most 512 in `n`.
 
     ```mlir
     %acc, %max, %sum = gqa.online_attention scale 1.0 causal

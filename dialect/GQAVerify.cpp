@@ -390,6 +390,8 @@ static LogicalResult verifyDot(OnlineAttentionOp op) {
     if (op.getShorts() && (dqk % (kShortLanes * kShortsPerLane) != 0 || dqk > kMaxShortProducts))
       return op.emitOpError() << "'shorts' needs a multiple of " << kShortLanes * kShortsPerLane << " up to "
                               << kMaxShortProducts << ", got dqk = " << dqk << " (C12)";
+    if (op.getShorts() && n > kMaxShortProducts)
+      return op.emitOpError() << "'shorts' needs at most " << kMaxShortProducts << " keys, got n = " << n << " (C12)";
     return success();
   }
   if (op.getShorts())

@@ -91,11 +91,8 @@ private:
       return buildShortProducts(query, key);
     if (usesBytes())
       return buildByteProducts(query, key);
-    if (!rowsInLanes) {
-      if (auto pages = key.tensor.getDefiningOp<GatherPagesOp>())
-        return buildDotProductsInPages(query, pages);
-      return buildDotProducts(query, key);
-    }
+    if (!rowsInLanes)
+      return buildFloatProducts(query, key);
     if (usesPairs())
       return buildPairProducts();
     key = buildUnpacked(key, Dim::dqk, Dim::dqk2);
@@ -155,6 +152,13 @@ private:
           linalg::YieldOp::create(b, l, arith::AddFOp::create(b, l, args[1], args[0]).getResult());
         });
     return {sum.getResult(0), scoreMap};
+  }
+
+  /// Scores [rows, n] in f32.
+  MappedTensor buildFloatProducts(MappedTensor query, MappedTensor key) {
+    if (auto pages = key.tensor.getDefiningOp<GatherPagesOp>())
+      return buildDotProductsInPages(query, pages);
+    return buildDotProducts(query, key);
   }
 
   /// buildDotProducts on keys in pages, one run of them after another.
@@ -232,27 +236,40 @@ private:
     return {buildFromDigits(builder, loc, sums, rows.unit, {scores, scoreMap}, /*isAdded=*/false), scoreMap};
   }
 
-  /// Scores [rows, n] from keys of bytes, in integers of 16 bits.
+  /// Scores [rows, n] from keys of bytes: in integers of 16 bits, or in f32 if these would leave too little of a query.
   MappedTensor buildShortProducts(MappedTensor query, MappedTensor key) {
+    // What does not depend on the keys stands outside of the choice, which could not leave a loop.
     ShortRows rows = buildShortRows(builder, loc, query);
+    Value hasOutlier = buildHasOutlier(builder, loc, query, kMaxShortRatio);
+    Value scores = buildEmptyF32(builder, loc, scoreMap, {query, key});
+    auto choice = scf::IfOp::create(builder, loc, scores.getType(), hasOutlier, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(choice.thenBlock());
+    Value floats = buildFloatProducts(query, key).tensor;
+    scf::YieldOp::create(builder, loc, buildStore(builder, loc, floats, scores));
+    builder.setInsertionPointToStart(choice.elseBlock());
+    Value sums = buildShortSums(rows.numbers, key);
+    scf::YieldOp::create(
+        builder, loc, buildFromShorts(builder, loc, sums, rows.unit, {scores, scoreMap}, /*isAdded=*/false));
+    return {choice.getResult(0), scoreMap};
+  }
+
+  /// Products of rows of 16 bits with keys of bytes, i32 [rows, n].
+  Value buildShortSums(Value rows, MappedTensor key) {
     auto multiply = [&](Value keys) {
-      return buildShortDots(builder, loc, rows.numbers, buildBytes(keys, key.map, Dim::dqk2));
+      return buildShortDots(builder, loc, rows, buildBytes(keys, key.map, Dim::dqk2));
     };
+    auto pages = key.tensor.getDefiningOp<GatherPagesOp>();
+    if (!pages)
+      return multiply(key.tensor);
+    int64_t height = cast<RankedTensorType>(rows.getType()).getDimSize(0);
     int64_t keys = cast<RankedTensorType>(key.tensor.getType()).getDimSize(0);
-    int64_t height = cast<RankedTensorType>(query.tensor.getType()).getDimSize(0);
-    Value sums;
-    if (auto pages = key.tensor.getDefiningOp<GatherPagesOp>()) {
-      Value empty = tensor::EmptyOp::create(builder, loc, ArrayRef{height, keys}, builder.getI32Type());
-      sums = buildRunLoop(pages, empty, [&](Value offset, Value run, Value current) -> Value {
-        Value products = multiply(run);
-        return tensor::InsertSliceOp::create(builder, loc, products, current, getKeyOffsets(offset),
-                                             tensor::getMixedSizes(builder, loc, products), getUnitStrides());
-      });
-    } else {
-      sums = multiply(key.tensor);
-    }
-    Value scores = buildEmptyF32(builder, loc, scoreMap, MappedTensor{sums, scoreMap});
-    return {buildFromShorts(builder, loc, sums, rows.unit, {scores, scoreMap}, /*isAdded=*/false), scoreMap};
+    Value empty = tensor::EmptyOp::create(builder, loc, ArrayRef{height, keys}, builder.getI32Type());
+    return buildRunLoop(pages, empty, [&](Value offset, Value run, Value current) -> Value {
+      Value products = multiply(run);
+      return tensor::InsertSliceOp::create(builder, loc, products, current, getKeyOffsets(offset),
+                                           tensor::getMixedSizes(builder, loc, products), getUnitStrides());
+    });
   }
 
   /// init[rows, dv] + weights * value, for values of bytes, in integers of 16 bits.

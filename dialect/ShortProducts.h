@@ -11,7 +11,10 @@ namespace mlir::gqa {
 /// The parts of a dot product of 16-bit integers: lanes, and numbers in each.
 constexpr int64_t kShortLanes = 16, kShortsPerLane = 2;
 
-/// What sums of products over the head dimension may be of before 32 bits overflow.
+/// The largest magnitude in a query, as a multiple of their mean, that leaves the others enough of the bits.
+constexpr double kMaxShortRatio = 16.0;
+
+/// As many products as 32 bits hold the sum of.
 constexpr int64_t kMaxShortProducts = 512;
 
 /// rows[m, k] is unit[m] times numbers[m, k], i16, to 2^-16 of the row's largest magnitude.

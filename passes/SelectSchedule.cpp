@@ -142,7 +142,7 @@ private:
   static bool canUseShorts(AttentionOp op, int64_t n) {
     int64_t dqk = getStaticExtent(op.getMaps(), op.getOperands(), Dim::dqk);
     return hasBytes(op) && !getElementTypeOrSelf(op.getQuery()).isF32() && n % kBytesPerWord == 0 &&
-           dqk % (kShortLanes * kShortsPerLane) == 0 && dqk <= kMaxShortProducts;
+           n <= kMaxShortProducts && dqk % (kShortLanes * kShortsPerLane) == 0 && dqk <= kMaxShortProducts;
   }
 
   /// Keys and values that matrix registers multiply as they are: i8, or bytes of two 4-bit elements, which become i8.

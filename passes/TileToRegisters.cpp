@@ -217,8 +217,11 @@ LogicalResult tileToRegisters(RewriterBase &rewriter, linalg::LinalgOp op, Regis
       return failure();
     linalg::LinalgOp dots = blocks->ops[1];
     SmallVector<int64_t> step(dots.getNumLoops(), 1);
-    if (isShortDot(dots))
+    if (isShortDot(dots)) {
+      // Two steps read a cache line of a key.
+      step[3] = largestDivisorUpTo(dots.getStaticLoopRanges()[3], 2);
       step.back() = kShortsPerLane;
+    }
     return tileReductions(rewriter, dots, step);
   }
   SmallVector<int64_t> tile = isContraction(op) ? getContractionTile(op, registers) : getRowTile(op, registers);

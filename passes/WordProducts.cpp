@@ -193,34 +193,39 @@ Value vectorizeWordContraction(RewriterBase &b, linalg::LinalgOp op) {
   return vector::TransferWriteOp::create(b, loc, sums, init, zeros, inBounds).getResult();
 }
 
-/// [rows, 1, lanes, parts] as [rows, lanes * parts].
-static Value flattenStep(OpBuilder &b, Location loc, Value tensor) {
+/// [rows, steps, lanes, parts] as [rows, steps * lanes * parts].
+static Value flattenSteps(OpBuilder &b, Location loc, Value tensor) {
   ArrayRef<int64_t> shape = getTensorType(tensor).getShape();
-  auto type = RankedTensorType::get({shape[0], shape[2] * shape[3]}, getElementTypeOrSelf(tensor));
+  auto type = RankedTensorType::get({shape[0], shape[1] * shape[2] * shape[3]}, getElementTypeOrSelf(tensor));
   return tensor::CollapseShapeOp::create(b, loc, type, tensor, ArrayRef<ReassociationIndices>{{0}, {1, 2, 3}});
 }
 
 Value vectorizeShortDot(RewriterBase &b, linalg::LinalgOp op) {
+  constexpr int64_t kStep = kShortLanes * kShortsPerLane;
   Location loc = op.getLoc();
   Value init = op.getDpsInits()[0];
   ArrayRef<int64_t> shape = getTensorType(init).getShape();
-  Value rows = flattenStep(b, loc, op.getDpsInputs()[0]), columns = flattenStep(b, loc, op.getDpsInputs()[1]);
-  auto read = [&](Value tensor, int64_t row) {
-    return readRow(b, loc, tensor, {row, 0}, kShortLanes * kShortsPerLane);
+  int64_t length = op.getStaticLoopRanges()[3] * kStep;
+  auto readShorts = [&](Value tensor) {
+    Value flat = flattenSteps(b, loc, tensor);
+    return llvm::map_to_vector(llvm::seq(getTensorType(flat).getDimSize(0)), [&](int64_t row) {
+      Value numbers = readRow(b, loc, flat, {row, 0}, length);
+      return getElementTypeOrSelf(numbers).isInteger(8) ? toShorts(b, loc, numbers) : numbers;
+    });
   };
-  SmallVector<Value> columnShorts =
-      llvm::map_to_vector(llvm::seq(shape[1]), [&](int64_t column) { return toShorts(b, loc, read(columns, column)); });
+  SmallVector<Value> rows = readShorts(op.getDpsInputs()[0]), columns = readShorts(op.getDpsInputs()[1]);
 
   auto sumsType = VectorType::get(shape, b.getI32Type());
   SmallVector<Value> zeros(3, arith::ConstantIndexOp::create(b, loc, 0));
   SmallVector<bool> inBounds(3, true);
   Value sums = vector::TransferReadOp::create(b, loc, sumsType, init, zeros, /*padding=*/std::nullopt, inBounds);
-  for (int64_t row = 0; row < shape[0]; ++row) {
-    Value rowShorts = read(rows, row);
-    for (auto [column, shorts] : llvm::enumerate(columnShorts)) {
-      SmallVector<int64_t> position = {row, static_cast<int64_t>(column)};
+  for (auto [i, row] : llvm::enumerate(rows)) {
+    for (auto [j, column] : llvm::enumerate(columns)) {
+      SmallVector<int64_t> position = {static_cast<int64_t>(i), static_cast<int64_t>(j)};
       Value sum = vector::ExtractOp::create(b, loc, sums, position);
-      sum = DotShortsOp::create(b, loc, sum.getType(), sum, rowShorts, shorts);
+      for (int64_t at = 0; at < length; at += kStep)
+        sum = DotShortsOp::create(b, loc, sum.getType(), sum, extractSlice(b, loc, row, at, kStep),
+                                  extractSlice(b, loc, column, at, kStep));
       sums = vector::InsertOp::create(b, loc, sum, sums, position);
     }
   }

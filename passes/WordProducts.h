@@ -44,7 +44,7 @@ int64_t getMatrixDepth(int64_t words);
 /// of lanes.
 Value vectorizeWordContraction(RewriterBase &rewriter, linalg::LinalgOp op);
 
-/// The vector form of a block of one step: one dot-product instruction per row and column.
+/// The vector form of a block: one dot-product instruction per row, column and step.
 Value vectorizeShortDot(RewriterBase &rewriter, linalg::LinalgOp op);
 
 /// The vector form of a block of one word.

@@ -671,6 +671,17 @@ func.func @shorts_overflow(%q: tensor<4x544xf16>, %k: tensor<8x544xi8>, %a: tens
 
 // -----
 
+func.func @shorts_keys(%q: tensor<4x32xf16>, %k: tensor<516x32xi8>, %a: tensor<4x32xf32>, %x: tensor<4xf32>)
+    -> tensor<4x32xf32> {
+  // expected-error @below {{'shorts' needs at most 512 keys, got n = 516 (C12)}}
+  %r:3 = gqa.online_attention scale 1.0 dot shorts
+    query(%q[m, dqk] : tensor<4x32xf16>) key(%k[n, dqk] : tensor<516x32xi8>) value(%k[n, dv] : tensor<516x32xi8>)
+    outs(%a[m, dv] : tensor<4x32xf32>, %x[m] : tensor<4xf32>, %x[m] : tensor<4xf32>)
+  return %r#0 : tensor<4x32xf32>
+}
+
+// -----
+
 // C13: pages need a table.
 func.func @c13_no_table(%q: tensor<2x2x4x16xf32>, %k: tensor<9x2x8x16xf32>, %v: tensor<9x2x8x16xf32>, %o: tensor<2x2x4x16xf32>) {
   // expected-error @below {{'key' lists page, which needs 'block_table' (C13)}}

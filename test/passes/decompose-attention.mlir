@@ -198,15 +198,22 @@ func.func @bytes(%q: tensor<4x64xf32>, %k: tensor<?x64xi8>, %v: tensor<?x8xi8>, 
 // -----
 
 // With `shorts`, query and weights are integers of 16 bits: dot products of pairs along the head dimension, and values
-// of pairs of keys.
+// of pairs of keys. A query with an outlier is multiplied as f32, into the same scores.
 // CHECK-LABEL: func @shorts
 // CHECK-SAME: %[[Q:[a-z0-9]*]]: tensor<4x64xf16>, %[[K:[a-z0-9]*]]: tensor<8x64xi8>
 // CHECK: %[[NUMBERS:.*]] = linalg.generic {{.*}} outs(%{{.*}} : tensor<4x64xi16>)
 // CHECK: arith.trunci %{{.*}} : i32 to i16
+// CHECK-COUNT-4: arith.cmpf ogt
+// CHECK: %[[SCORES:.*]] = tensor.empty() : tensor<4x8xf32>
+// CHECK: scf.if
+// CHECK: linalg.generic {{.*}} outs(%{{.*}} : tensor<4x8x16xf32>)
+// CHECK: bufferization.materialize_in_destination %{{.*}} in %[[SCORES]]
+// CHECK: } else {
 // CHECK: %[[ROWS:.*]] = tensor.expand_shape %[[NUMBERS]] {{.*}} : tensor<4x64xi16> into tensor<4x2x16x2xi16>
 // CHECK: %[[KEYS:.*]] = tensor.expand_shape %[[K]] {{.*}} : tensor<8x64xi8> into tensor<8x2x16x2xi8>
 // CHECK: linalg.generic {{.*}} ins(%[[ROWS]], %[[KEYS]] : {{.*}}) outs(%{{.*}} : tensor<4x8x16xi32>)
 // CHECK: linalg.generic {{.*}} ins(%{{.*}} : tensor<4x8x16xi32>) outs(%{{.*}} : tensor<4x8xi32>)
+// CHECK: linalg.generic {{.*}} outs(%[[SCORES]] : tensor<4x8xf32>)
 // CHECK: arith.sitofp
 // CHECK: math.exp2
 // CHECK: arith.trunci %{{.*}} : i32 to i16
