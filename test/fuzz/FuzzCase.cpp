@@ -45,6 +45,8 @@ public:
   void fill(const std::string &name, GuardedTensor &tensor) {
     bool hasInfinities = name == "bias" && random.chance(30);
     double amplitude = name == "query" && random.chance(5) ? 20 : 1;
+    // Real queries have channels that are much larger than the others.
+    int64_t outlier = name == "query" && random.chance(10) ? random.between(0, problem.getExtent(Dim::dqk) - 1) : -1;
     int maskPercent = random.pick<int>({10, 50, 90});
     tensor.forEach([&](const PerDim &index) {
       if (isHidden(tensor.getOperand(), index))
@@ -57,7 +59,9 @@ public:
       else if (name == "mask")
         tensor.set(index, drawMask(tensor.getOperand().type, maskPercent));
       else
-        tensor.set(index, hasInfinities && random.chance(20) ? -kInfinity : amplitude * drawNormal(random));
+        tensor.set(index, hasInfinities && random.chance(20)
+                              ? -kInfinity
+                              : (at(index, Dim::dqk) == outlier ? 60 : amplitude) * drawNormal(random));
     });
   }
 
