@@ -240,7 +240,7 @@ void ErrorRule::add(const AttentionRow &actual, const AttentionRow &reference, c
   if (!hasLse)
     return;
   compare(actual.lse, reference.lse, naive.lse, lseError, naiveLseError);
-  lseFloor = std::max(lseFloor, scoreRoundings);
+  lseFloor = std::max(lseFloor, scoreRoundings + magnitude.lse);
 }
 
 double ErrorRule::getOutputBound() const { return 2 * naiveOutputError + outputFloor; }

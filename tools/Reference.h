@@ -49,6 +49,7 @@ AttentionRow computeNaiveRow(const AttentionProblem &problem, const AttentionInp
 struct RowMagnitude {
   double score = 0;
   double value = 0;
+  double lse = 0; ///< by how much lse may be wrong beside roundings of f32
 };
 RowMagnitude computeRowMagnitude(const AttentionProblem &problem, const AttentionInputs &inputs, const PerDim &row);
 

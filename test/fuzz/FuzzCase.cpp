@@ -116,7 +116,8 @@ class Judge {
 public:
   Judge(const FuzzCase &fuzzCase, const std::vector<GuardedTensor> &results)
       : problem(fuzzCase.problem), inputs(fuzzCase.getInputs()), results(results),
-        rule(fuzzCase.weightType.value_or(problem.value.type), problem.output.type) {
+        rule(fuzzCase.weightType.value_or(problem.value.type), problem.output.type),
+        queryRoundoff(fuzzCase.queryRoundoff) {
     problem.value.type = fuzzCase.weightType.value_or(problem.value.type);
   }
 
@@ -162,7 +163,9 @@ private:
       actual.lse = results[1].get(row);
     AttentionRow reference = computeReferenceRow(problem, inputs, row);
     AttentionRow naive = computeNaiveRow(problem, inputs, row);
-    rule.add(actual, reference, naive, computeRowMagnitude(problem, inputs, row), problem.lse.has_value());
+    RowMagnitude magnitude = computeRowMagnitude(problem, inputs, row);
+    magnitude.lse = queryRoundoff * magnitude.score;
+    rule.add(actual, reference, naive, magnitude, problem.lse.has_value());
 
     double error = 0;
     auto compare = [&](double value, double expected) {
@@ -183,6 +186,7 @@ private:
   AttentionInputs inputs;
   const std::vector<GuardedTensor> &results;
   ErrorRule rule;
+  double queryRoundoff;
   double worstError = 0;
   PerDim worstRow = {};
 };

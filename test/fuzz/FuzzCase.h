@@ -15,6 +15,7 @@ struct FuzzCase {
   std::vector<GuardedTensor> arguments;
   int64_t paddingStep = 1;
   std::optional<ElementType> weightType; ///< to which weights may be rounded, if not the values' own
+  double queryRoundoff = 0;              ///< of fixed-point numbers that queries may become
 
   AttentionInputs getInputs() const;
 };
