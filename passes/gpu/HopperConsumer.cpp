@@ -190,12 +190,13 @@ private:
   Carried buildFirst(Value number) {
     waitFull(HopperBarrier::fullKey, number);
     beginTurn();
-    Value products = waitProducts(0, startScores(number))[0];
+    Value started = startScores(number);
+    endTurn();
+    Value products = waitProducts(0, started)[0];
     release(HopperBarrier::emptyKey, number);
     SmallVector<OpFoldResult> sizes = {b.getIndexAttr(kRows), b.getIndexAttr(block.shape.dv)};
     SoftmaxState init = buildInitialState(b, loc, accMap, rowMap, sizes, sizes[0]);
     SoftmaxStep step = buildStep(products, number, init.max.tensor, init.sum.tensor, block.keys->hasEdges());
-    endTurn();
     return {init.acc.tensor, pack(step.weights.tensor), step.max.tensor, step.sum.tensor};
   }
 

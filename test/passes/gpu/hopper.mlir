@@ -37,7 +37,11 @@
 // KERNEL-COUNT-4: gqa_gpu.tma_load
 // Consumers: the first scores, then a loop for blocks that need masks and one for those that do not.
 // KERNEL: gqa_gpu.set_max_registers increase 232
+// A turn ends when products are started.
+// KERNEL: gqa_gpu.named_barrier %
 // KERNEL: gqa_gpu.start_product shared %{{.*}} k 128 rows 128, 128 element bf16 -> tensor<16x128xf32>
+// KERNEL: gqa_gpu.named_barrier arrive %
+// KERNEL-NOT: gqa_gpu.named_barrier
 // KERNEL: gqa_gpu.wait_products 0
 // KERNEL: gqa_gpu.pack_pairs
 // KERNEL: scf.for
