@@ -1,5 +1,6 @@
 #include "passes/KeyBlocks.h"
 #include "passes/Passes.h"
+#include "passes/SplitRanges.h"
 #include "passes/TileResults.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -36,7 +37,9 @@ private:
   SmallVector<Value> tileSplit() {
     int64_t split = task.schedule.getSplit();
     SmallVector<OpFoldResult> counts = task.getCounts();
-    OpFoldResult splits = math.ceilDiv(buildLongest(), split);
+    SplitRanges ranges(task);
+    std::optional<SplitRanges::List> list = ranges.buildList();
+    OpFoldResult splits = list ? list->mostRanges : ranges.count(math.constant(0));
     auto emptyPartials = [&](ArrayRef<OpFoldResult> tileSizes) -> Value {
       SmallVector<OpFoldResult> sizes(counts);
       sizes.push_back(splits);
@@ -47,9 +50,20 @@ private:
                                    emptyPartials(task.rowSizes())};
     // The same range of all sequences comes in a row, so that pages of a prefix that they share are read from memory
     // once and then found in the caches.
-    SmallVector<OpFoldResult> splitTasks = {counts[1], counts[2], counts[3], splits, counts[0]};
+    SmallVector<OpFoldResult> splitTasks = {counts[1], counts[2], counts[3]};
+    if (list)
+      splitTasks.push_back(list->size);
+    else
+      llvm::append_values(splitTasks, splits, counts[0]);
     partials = results.buildForall(splitTasks, partials, [&](ValueRange ids, ValueRange destinations) {
-      Value head = ids[0], groupTile = ids[1], rowTile = ids[2], range = ids[3], batch = ids[4];
+      Value head = ids[0], groupTile = ids[1], rowTile = ids[2], range, batch;
+      if (list) {
+        range = tensor::ExtractOp::create(b, loc, list->ranges, ids[3]);
+        batch = tensor::ExtractOp::create(b, loc, list->batches, ids[3]);
+      } else {
+        range = ids[3];
+        batch = ids[4];
+      }
       task.place(batch, head, groupTile, rowTile);
       OpFoldResult begin = math.mul(range, split);
       SoftmaxState state = KeyBlocks(task, loader).build(begin, math.add(begin, split));
@@ -60,32 +74,13 @@ private:
 
     return results.buildForall(counts, task.op.getOutputs(), [&](ValueRange ids, ValueRange destinations) {
       task.place(ids[0], ids[1], ids[2], ids[3]);
-      SoftmaxState partial = {{results.extractPartials(partials[0], ids), task.accMap},
-                              {results.extractPartials(partials[1], ids), task.rowMap},
-                              {results.extractPartials(partials[2], ids), task.rowMap}};
+      OpFoldResult mine = list ? ranges.count(ids[0]) : splits;
+      SoftmaxState partial = {{results.extractPartials(partials[0], ids, mine), task.accMap},
+                              {results.extractPartials(partials[1], ids, mine), task.rowMap},
+                              {results.extractPartials(partials[2], ids, mine), task.rowMap}};
       SoftmaxState init = buildInitialState(b, loc, task.accMap, task.rowMap, task.accSizes(), task.rowSizes());
       results.insertResults(buildMerge(b, loc, partial, init), destinations);
     });
-  }
-
-  /// Keys of the longest sequence, which may be far fewer than there is room for. Ranges behind them would be empty,
-  /// and to merge an empty one changes nothing.
-  OpFoldResult buildLongest() {
-    MutableOperandRange kvLen = task.op.getKvLenMutable(), length = task.op.getLengthMutable();
-    std::optional<MappedTensor> lengths = task.operand(length.empty() ? kvLen : length);
-    if (!lengths)
-      return task.keyExtent;
-    OpFoldResult batch = hasDim(lengths->map, Dim::b) ? task.extent(Dim::b) : math.constant(1);
-    auto loop = scf::ForOp::create(
-        b, loc, math.value(math.constant(0)), math.value(batch), math.value(math.constant(1)),
-        math.value(math.constant(0)), [&](OpBuilder &nested, Location l, Value sequence, ValueRange longest) {
-          SmallVector<Value> indices(hasDim(lengths->map, Dim::b) ? 1 : 0, sequence);
-          Value element = tensor::ExtractOp::create(nested, l, lengths->tensor, indices);
-          element = arith::IndexCastOp::create(nested, l, nested.getIndexType(), element);
-          scf::YieldOp::create(nested, l, arith::MaxSIOp::create(nested, l, longest[0], element).getResult());
-        });
-    OpFoldResult longest = loop.getResult(0);
-    return SequenceLength::get(math, task.op, task.keyExtent, longest, length.empty() ? OpFoldResult() : longest).keys;
   }
 
   RewriterBase &b;

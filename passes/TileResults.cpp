@@ -105,12 +105,13 @@ void TileResults::insertPartial(Value tile, Value destination, ValueRange ids) {
       [=] { tensor::ParallelInsertSliceOp::create(b, loc, tile, destination, offsets, sizes, strides); });
 }
 
-Value TileResults::extractPartials(Value partials, ValueRange ids) {
+Value TileResults::extractPartials(Value partials, ValueRange ids, OpFoldResult splits) {
   auto type = cast<RankedTensorType>(partials.getType());
   SmallVector<OpFoldResult> offsets = getAsOpFoldResult(ids), sizes(ids.size(), math.constant(1));
   SmallVector<OpFoldResult> all = tensor::getMixedSizes(b, loc, partials);
   offsets.append(type.getRank() - ids.size(), math.constant(0));
   llvm::append_range(sizes, ArrayRef(all).drop_front(ids.size()));
+  sizes[ids.size()] = splits;
   SmallVector<OpFoldResult> strides(offsets.size(), math.constant(1));
   auto result = RankedTensorType::get(type.getShape().drop_front(ids.size()), type.getElementType());
   return tensor::ExtractSliceOp::create(b, loc, result, partials, offsets, sizes, strides);

@@ -22,8 +22,8 @@ public:
   /// Inserts a tile into [ids..., tile...].
   void insertPartial(Value tile, Value destination, ValueRange ids);
 
-  /// The [split, tile...] part of partial results [ids..., split, tile...].
-  Value extractPartials(Value partials, ValueRange ids);
+  /// The [split, tile...] part of partial results [ids..., split, tile...], its first `splits`.
+  Value extractPartials(Value partials, ValueRange ids, OpFoldResult splits);
 
 private:
   void insertRows(Value tile, ArrayRef<Dim> innerDims, Value destination, AffineMap map);

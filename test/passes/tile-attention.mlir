@@ -211,25 +211,36 @@ func.func @padded(%q: tensor<8x16xf32>, %k: tensor<13x16xf32>) -> tensor<8x16xf3
 // -----
 
 // Pages of 16 tokens, blocks of 64 keys: a full block is gathered, an edge block copied page by page and padded. Ranges of
-// keys are tasks, as many as the longest sequence has; all sequences of a range come in a row.
+// keys are tasks, as many as each sequence has by its length; a list of them has all sequences of a range in a row. The
+// second set of tasks merges what the first has written.
 #schedule = #gqa.schedule<lanes = head_dim, g = 2, m = 1, rows = 2, n = 64, split = 64, dot = false>
-// CHECK-DAG: #[[CLAMP:.*]] = affine_map<()[s0, s1] -> (s1, s0)>
-// CHECK-DAG: #[[SIGN:.*]] = affine_map<()[s0] -> (0, s0)>
-// CHECK-DAG: #[[RANGES:.*]] = affine_map<()[s0] -> (s0 ceildiv 64)>
+// CHECK-DAG: #[[CLAMP:.*]] = affine_map<(d0)[s0] -> (s0, d0)>
+// CHECK-DAG: #[[SIGN:.*]] = affine_map<(d0) -> (0, d0)>
+// CHECK-DAG: #[[RANGES:.*]] = affine_map<(d0) -> (d0 ceildiv 64)>
 // CHECK-LABEL: func @pages
 // CHECK-SAME: %[[Q:[a-z0-9]*]]: tensor<?x2x16xf32>, %[[K:[a-z0-9]*]]: tensor<?x16x16xf32>
 // CHECK-SAME: %[[LENGTHS:[a-z0-9]*]]: tensor<?xi32>, %{{[a-z0-9]*}}: tensor<?x2x16xf32>)
 // CHECK: %[[ROOM:.*]] = arith.select
 func.func @pages(%q: tensor<?x2x16xf32>, %k: tensor<?x16x16xf32>, %v: tensor<?x16x16xf32>, %t: tensor<?x?xi32>,
                  %len: tensor<?xi32>, %init: tensor<?x2x16xf32>) -> tensor<?x2x16xf32> {
-  // CHECK: %[[LONGEST:.*]] = scf.for %[[I:.*]] = %c0 to %{{.*}} step %c1 iter_args(%[[SO_FAR:.*]] = %c0)
+  // CHECK: %[[COUNTS:.*]]:2 = scf.for %[[I:.*]] = %c0 to %{{.*}} step %c1 iter_args(%[[SUM:.*]] = %c0, %[[MOST:.*]] = %c0)
   // CHECK: %[[LENGTH:.*]] = tensor.extract %[[LENGTHS]][%[[I]]]
   // CHECK: %[[KEYS:.*]] = arith.index_cast %[[LENGTH]]
-  // CHECK: arith.maxsi %[[SO_FAR]], %[[KEYS]]
-  // CHECK: %[[HELD:.*]] = affine.min #[[CLAMP]]()[%[[LONGEST]], %[[ROOM]]]
-  // CHECK: %[[STORED:.*]] = affine.max #[[SIGN]]()[%[[HELD]]]
-  // CHECK: %[[COUNT:.*]] = affine.apply #[[RANGES]]()[%[[STORED]]]
-  // CHECK: scf.forall (%[[RANGE:.*]], %[[B:.*]]) in (%[[COUNT]], %{{.*}})
+  // CHECK: %[[HELD:.*]] = affine.min #[[CLAMP]](%[[KEYS]])[%[[ROOM]]]
+  // CHECK: %[[STORED:.*]] = affine.max #[[SIGN]](%[[HELD]])
+  // CHECK: %[[COUNT:.*]] = affine.apply #[[RANGES]](%[[STORED]])
+  // CHECK: arith.addi %[[SUM]], %[[COUNT]]
+  // CHECK: arith.maxsi %[[MOST]], %[[COUNT]]
+  // CHECK: %[[LIST:.*]]:3 = scf.for %[[R:.*]] = %c0 to %[[COUNTS]]#1
+  // CHECK: scf.for %[[J:.*]] = %c0 to
+  // CHECK: %[[HAS:.*]] = arith.cmpi slt, %[[R]], %{{.*}}
+  // CHECK: scf.if %[[HAS]]
+  // CHECK: tensor.insert %[[R]]
+  // CHECK: tensor.insert %[[J]]
+  // CHECK: tensor.empty(%{{.*}}, %[[COUNTS]]#1) : tensor<?x1x1x1x?x2x16xf32>
+  // CHECK: %[[PARTIAL:.*]]:3 = scf.forall (%[[TASK:.*]]) in (%[[COUNTS]]#0)
+  // CHECK: %[[RANGE:.*]] = tensor.extract %[[LIST]]#0[%[[TASK]]]
+  // CHECK: %[[B:.*]] = tensor.extract %[[LIST]]#1[%[[TASK]]]
   // CHECK: %[[TABLE:.*]] = tensor.extract_slice %{{.*}}[%[[B]], 0] [1, %{{.*}}] [1, 1] : tensor<?x?xi32> to tensor<?xi32>
   // CHECK: scf.for
   // CHECK: %[[PAGES:.*]] = tensor.extract_slice %[[K]][0, 0, 0]
@@ -243,6 +254,11 @@ func.func @pages(%q: tensor<?x2x16xf32>, %k: tensor<?x16x16xf32>, %v: tensor<?x1
   // CHECK: arith.maxsi
   // CHECK: tensor.extract_slice %[[K]][%{{.*}}, %{{.*}}, 0] [1, %{{.*}}, 16]
   // CHECK: tensor.insert_slice {{.*}}[%[[ROW]], 0] [16, 16]
+  // CHECK: tensor.parallel_insert_slice %{{.*}} into %{{.*}}[%[[B]], 0, 0, 0, %[[RANGE]], 0, 0]
+  // CHECK: scf.forall (%[[M:.*]]) in
+  // CHECK: tensor.extract %[[LENGTHS]][%[[M]]]
+  // CHECK: %[[MINE:.*]] = affine.apply #[[RANGES]]
+  // CHECK: tensor.extract_slice %[[PARTIAL]]#0[%[[M]], 0, 0, 0, 0, 0, 0] [1, 1, 1, 1, %[[MINE]], 2, 16]
   %o = gqa.attention scale 0.25 schedule(#schedule)
     query(%q[b, g, dqk] : tensor<?x2x16xf32>) key(%k[page, slot, dqk] : tensor<?x16x16xf32>)
     value(%v[page, slot, dv] : tensor<?x16x16xf32>) kv_len(%len[b] : tensor<?xi32>)
