@@ -222,7 +222,9 @@ static void buildDevice(OpPassManager &manager, const GpuLowerOptions &options) 
     manager.addPass(createLowerToEmulator());
     return;
   }
-  manager.addPass(createLowerToNVVM());
+  LowerToNVVMOptions instructions;
+  instructions.gpu = options.gpu;
+  manager.addPass(createLowerToNVVM(instructions));
   addCleanUp(manager);
   if (isPast(GpuStage::llvm))
     return;

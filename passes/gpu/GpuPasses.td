@@ -43,8 +43,11 @@ def LowerToNVVM : Pass<"gqa-gpu-to-nvvm", "::mlir::ModuleOp"> {
   let summary = "the instructions of gqa_gpu become NVVM's";
   let description = [{
     Shared memory is one external array; exponentials and logarithms are the
-    chip's own; pairs are rounded to half precision by one instruction.
+    chip's own; pairs are rounded to half precision by one instruction. On Hopper 8-bit floats are widened by one.
   }];
+  let options = [
+    Option<"gpu", "gpu", "std::string", "\"sm_80\"", "chip to lower for">,
+  ];
   let dependentDialects = ["arith::ArithDialect", "LLVM::LLVMDialect", "math::MathDialect", "NVVM::NVVMDialect"];
 }
 

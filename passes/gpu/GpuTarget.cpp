@@ -19,7 +19,7 @@ llvm::Expected<GpuTarget> GpuTarget::get(llvm::StringRef arch) {
   } else if (arch == "sm_90a") {
     target.capability = 90;
     target.isSpecific = true;
-    target.ptxFeature = "+ptx80";
+    target.ptxFeature = "+ptx81";
     target.sharedBytes = 228 * 1024;
     target.maxSharedBytes = 227 * 1024;
   } else {

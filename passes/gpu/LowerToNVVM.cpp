@@ -181,7 +181,27 @@ struct RoundPairs : OpRewritePattern<vector::FromElementsOp> {
   }
 };
 
+/// f8E4M3FN to f32 by way of f16, which holds all its numbers. The instruction takes two.
+struct WidenF8 : OpRewritePattern<arith::ExtFOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(arith::ExtFOp op, PatternRewriter &b) const override {
+    if (!isa<Float8E4M3FNType>(op.getIn().getType()) || !op.getType().isF32())
+      return b.notifyMatchFailure(op, "not one f8E4M3FN to f32");
+    Location loc = op.getLoc();
+    Value byte = arith::BitcastOp::create(b, loc, b.getI8Type(), op.getIn());
+    Value word = arith::ExtUIOp::create(b, loc, b.getI16Type(), byte);
+    Value pair = LLVM::CallIntrinsicOp::create(b, loc, VectorType::get({2}, b.getF16Type()),
+                                               b.getStringAttr("llvm.nvvm.e4m3x2.to.f16x2.rn"), word)
+                     .getResult(0);
+    Value half = LLVM::ExtractElementOp::create(b, loc, pair, buildConstant(b, loc, 0));
+    b.replaceOpWithNewOp<arith::ExtFOp>(op, b.getF32Type(), half);
+    return success();
+  }
+};
+
 struct LowerToNVVM : impl::LowerToNVVMBase<LowerToNVVM> {
+  using LowerToNVVMBase::LowerToNVVMBase;
+
   void runOnOperation() override {
     MLIRContext *context = &getContext();
     OpBuilder b(context);
@@ -204,7 +224,10 @@ struct LowerToNVVM : impl::LowerToNVVMBase<LowerToNVVM> {
     add(lowerLog2);
     add(lowerTanh);
     patterns.add<LowerLdMatrix, LowerMma<MmaOp>, LowerMma<MmaTF32Op>, RoundPairs>(context);
-    populateExpandF8(patterns);
+    if (gpu == "sm_90a")
+      patterns.add<WidenF8>(context);
+    else
+      populateExpandF8(patterns);
     populateHopperToNVVM(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
