@@ -1,5 +1,4 @@
 #include "passes/AttentionTask.h"
-#include "passes/SequenceLength.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -53,6 +52,22 @@ std::optional<MappedTensor> AttentionTask::operand(MutableOperandRange range) {
     return std::nullopt;
   OpOperand &present = *range.begin();
   return MappedTensor{present.get(), op.getMap(present)};
+}
+
+OpFoldResult AttentionTask::loadIndex(MutableOperandRange range, OpFoldResult batch) {
+  std::optional<MappedTensor> perBatch = operand(range);
+  if (!perBatch)
+    return {};
+  SmallVector<Value> indices;
+  if (hasDim(perBatch->map, Dim::b))
+    indices.push_back(math.value(batch));
+  Value element = tensor::ExtractOp::create(b, loc, perBatch->tensor, indices);
+  return arith::IndexCastOp::create(b, loc, b.getIndexType(), element).getResult();
+}
+
+SequenceLength AttentionTask::loadLength(OpFoldResult batch) {
+  return SequenceLength::get(math, op, keyExtent, loadIndex(op.getKvLenMutable(), batch),
+                             loadIndex(op.getLengthMutable(), batch));
 }
 
 SmallVector<OpFoldResult> AttentionTask::accSizes() {

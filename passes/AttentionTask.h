@@ -5,6 +5,7 @@
 #include "dialect/GQADialect.h"
 #include "dialect/OnlineSoftmax.h"
 #include "passes/IndexMath.h"
+#include "passes/SequenceLength.h"
 
 #include "mlir/IR/PatternMatch.h"
 
@@ -33,6 +34,12 @@ struct AttentionTask {
 
   /// The operand of a range of at most one, if it is there.
   std::optional<MappedTensor> operand(MutableOperandRange range);
+
+  /// The element of a per-batch operand for sequence `batch`, as index; null if there is no such operand.
+  OpFoldResult loadIndex(MutableOperandRange range, OpFoldResult batch);
+
+  /// How long sequence `batch` is.
+  SequenceLength loadLength(OpFoldResult batch);
 
   /// Extents of the tiles of max and sum, of acc, and of a tensor over rowDims.
   SmallVector<OpFoldResult> rowSizes() { return {math.constant(schedule.getRows())}; }

@@ -14,33 +14,16 @@ KeyBlocks::KeyBlocks(AttentionTask &task, TileLoader &loader)
     : task(task), loader(loader), b(task.b), loc(task.loc), op(task.op), math(task.math) {
   if (op.getBlockTable())
     pages.emplace(task, loader);
-  setLengths();
+  sequence = task.loadLength(task.range(Dim::b).offset);
   if (op.isMaskedByPosition())
     setPositions();
 }
 
-void KeyBlocks::setLengths() {
-  sequence =
-      SequenceLength::get(math, op, task.keyExtent, loadIndex(op.getKvLenMutable()), loadIndex(op.getLengthMutable()));
-}
-
 void KeyBlocks::setPositions() {
-  OpFoldResult offset = loadIndex(op.getOffsetMutable());
+  OpFoldResult offset = task.loadIndex(op.getOffsetMutable(), task.range(Dim::b).offset);
   offset = buildFirstPosition(math, op, sequence, task.extent(Dim::m), offset);
   firstPosition = math.add(offset, task.range(Dim::m).offset);
   positions = buildPositions();
-}
-
-/// The element of a per-batch operand for this task; null if there is no such operand.
-OpFoldResult KeyBlocks::loadIndex(MutableOperandRange range) {
-  std::optional<MappedTensor> perBatch = task.operand(range);
-  if (!perBatch)
-    return {};
-  SmallVector<Value> indices;
-  if (hasDim(perBatch->map, Dim::b))
-    indices.push_back(math.value(task.range(Dim::b).offset));
-  Value element = tensor::ExtractOp::create(b, loc, perBatch->tensor, indices);
-  return arith::IndexCastOp::create(b, loc, b.getIndexType(), element).getResult();
 }
 
 /// The position of each row of the tile, as i32.

@@ -3,7 +3,6 @@
 
 #include "passes/KeyRange.h"
 #include "passes/PageLoader.h"
-#include "passes/SequenceLength.h"
 
 namespace mlir::gqa {
 
@@ -20,9 +19,7 @@ public:
 private:
   bool hasEdges();
 
-  void setLengths();
   void setPositions();
-  OpFoldResult loadIndex(MutableOperandRange range);
   Value buildPositions();
 
   MappedTensor loadQuery();

@@ -1,5 +1,4 @@
 #include "passes/SplitRanges.h"
-#include "passes/SequenceLength.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -7,25 +6,13 @@
 
 namespace mlir::gqa {
 
-std::optional<MappedTensor> SplitRanges::getLengths() {
-  return task.operand(task.op.getLength() ? task.op.getLengthMutable() : task.op.getKvLenMutable());
-}
-
 OpFoldResult SplitRanges::count(OpFoldResult batch) {
-  OpFoldResult keys = task.keyExtent;
-  if (std::optional<MappedTensor> lengths = getLengths()) {
-    SmallVector<Value> indices;
-    if (hasDim(lengths->map, Dim::b))
-      indices.push_back(math.value(batch));
-    Value element = tensor::ExtractOp::create(b, loc, lengths->tensor, indices);
-    OpFoldResult stored = arith::IndexCastOp::create(b, loc, b.getIndexType(), element).getResult();
-    keys = SequenceLength::get(math, task.op, keys, stored, task.op.getLength() ? stored : OpFoldResult()).keys;
-  }
-  return math.ceilDiv(keys, task.schedule.getSplit());
+  return math.ceilDiv(task.loadLength(batch).keys, task.schedule.getSplit());
 }
 
 std::optional<SplitRanges::List> SplitRanges::buildList() {
-  std::optional<MappedTensor> lengths = getLengths();
+  std::optional<MappedTensor> lengths =
+      task.operand(task.op.getLength() ? task.op.getLengthMutable() : task.op.getKvLenMutable());
   if (!lengths || !hasDim(lengths->map, Dim::b) || getConstantIntValue(task.extent(Dim::b)) == 1)
     return std::nullopt;
   Value zero = math.value(math.constant(0)), one = math.value(math.constant(1));

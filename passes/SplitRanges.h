@@ -24,7 +24,6 @@ public:
   std::optional<List> buildList();
 
 private:
-  std::optional<MappedTensor> getLengths();
   List fillList(OpFoldResult size, OpFoldResult mostRanges);
 
   AttentionTask &task;
